@@ -1,0 +1,73 @@
+//! The substitute key that an unwrap gives where the ciphertext is not good.
+//!
+//! RFC 8017 §7.2.2 and RFC 3218 §2.3: an attacker who learns whether a padding was good can
+//! decrypt and, with the same key, sign. So a failure must look like a success with a random
+//! key. The substitute is derived from the ciphertext, not drawn: asked twice, the token gives
+//! the same key twice, as it would for a good ciphertext.
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::error::TokenError;
+use crate::token::ContentKey;
+
+/// The longest content key: AES-256.
+pub(crate) const LONGEST_CONTENT_KEY: usize = 32;
+
+/// Makes substitute keys; its secret is drawn once per process and never leaves it.
+pub(crate) struct Substitute {
+    secret: hmac::Key,
+}
+
+impl Substitute {
+    pub(crate) fn new() -> Result<Self, TokenError> {
+        let mut secret = Zeroizing::new([0u8; 32]);
+        rand::fill(secret.as_mut_slice())
+            .map_err(|_| TokenError::Lost("the system gives no random bytes".into()))?;
+        Ok(Self {
+            secret: hmac::Key::new(hmac::HMAC_SHA256, secret.as_slice()),
+        })
+    }
+
+    /// Runs `decrypt` and selects, without branching on the outcome, between what it found and
+    /// the substitute. `decrypt` writes into the buffer it is given and returns how many bytes
+    /// it wrote, or nothing.
+    ///
+    /// # Errors
+    /// [`TokenError::Refused`] for a wanted length of 0 or above 32: that is a fault of the
+    /// caller, known before the ciphertext is looked at.
+    pub(crate) fn select(
+        &self,
+        ciphertext: &[u8],
+        wanted_length: usize,
+        buffer_length: usize,
+        decrypt: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Result<ContentKey, TokenError> {
+        if wanted_length == 0 || wanted_length > LONGEST_CONTENT_KEY {
+            return Err(TokenError::Refused(format!(
+                "a content key of {wanted_length} bytes; expected 1 to {LONGEST_CONTENT_KEY}"
+            )));
+        }
+        // Always computed, and before the private-key operation: it must not tell by its time.
+        let mut substitute = [0u8; LONGEST_CONTENT_KEY];
+        let tag = hmac::sign(&self.secret, ciphertext);
+        for (to, from) in substitute.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+
+        let mut found = Zeroizing::new(vec![0u8; buffer_length.max(LONGEST_CONTENT_KEY)]);
+        let outcome = decrypt(&mut found);
+        // The number of bytes found, or one that can never be wanted.
+        let found_length = outcome.unwrap_or(usize::MAX) as u64;
+        let good: Choice = found_length.ct_eq(&(wanted_length as u64));
+
+        let mut key = Zeroizing::new(vec![0u8; wanted_length]);
+        for ((to, bad), well) in key.iter_mut().zip(&substitute).zip(found.iter()) {
+            *to = u8::conditional_select(bad, well, good);
+        }
+        substitute.zeroize();
+        Ok(ContentKey::new(key))
+    }
+}
