@@ -1,1 +1,46 @@
-//! (being built)
+//! What is asked and what is allowed: the view of a request, its names and keys, the limits of a
+//! profile, vouched ∩ allowed, and the check of the issued certificate.
+//!
+//! This crate never does I/O, has no clock, holds no private key and decides nothing about who a
+//! device is: it compares. Bytes are bounded before they are parsed, kept as received, and never
+//! encoded again.
+
+mod certificate;
+mod constraints;
+mod csr;
+mod der;
+mod extension;
+mod issued;
+mod key;
+mod limits;
+mod name;
+mod oid;
+mod san;
+mod signature;
+mod subject;
+mod text;
+mod time;
+mod vouch;
+
+pub use self::{
+    certificate::{Certificate, CertificateError},
+    constraints::{ConstraintsError, NameConstraints},
+    csr::{Challenge, Csr, CsrError},
+    der::DerError,
+    extension::{
+        BasicConstraints, ExtendedKeyUsage, Extension, ExtensionError, KeyUsage, KeyUsageBit,
+    },
+    issued::{Expected, IssuedCertificate, Mismatch, check_issued},
+    key::{KeyAlgorithm, KeyError, PublicKey},
+    limits::{
+        Boundary, Duration, DurationError, KeyKind, KeyLimits, Limits, LimitsProblem, Refusal,
+        SanLimits, SubjectLimits, TemplateReference,
+    },
+    name::Name,
+    oid::{Oid, OidError, known},
+    san::{San, SanKind},
+    signature::{DigestAlgorithm, LegacyDigests, SignatureError, SignatureScheme},
+    subject::{Attribute, AttributeType, NameError, Rdn, Subject, attribute_types},
+    text::{MAX_CHARACTERS, TextError},
+    vouch::{ApprovedNames, Vouched, approve_names},
+};
