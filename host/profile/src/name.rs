@@ -42,7 +42,7 @@ impl FromStr for Name {
         {
             Some(b'=') => text.parse().map(Self::Attribute),
             Some(b':') => text.parse().map(Self::San),
-            _ => Err(NameError::Unknown(text.chars().take(80).collect())),
+            _ => Err(NameError::unknown(text)),
         }
     }
 }

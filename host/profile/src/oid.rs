@@ -94,7 +94,14 @@ impl FromStr for Oid {
     type Err = OidError;
 
     fn from_str(text: &str) -> Result<Self, OidError> {
-        let error = || OidError(text.chars().take(80).collect());
+        let error = || {
+            OidError(
+                text.chars()
+                    .take(80)
+                    .flat_map(char::escape_default)
+                    .collect(),
+            )
+        };
         let mut numbers = Vec::new();
         for part in text.split('.') {
             let canonical = !part.is_empty()

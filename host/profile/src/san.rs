@@ -350,7 +350,7 @@ impl FromStr for San {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let unknown = || NameError::Unknown(text.chars().take(80).collect());
+        let unknown = || NameError::unknown(text);
         let (prefix, value) = text.split_once(':').ok_or_else(unknown)?;
         match prefix {
             "DNS" => Self::dns(value),

@@ -71,6 +71,18 @@ pub enum NameError {
     AttributeType(#[from] OidError),
 }
 
+impl NameError {
+    /// Repeats the start of a text that is no name, with everything invisible spelled out.
+    pub(crate) fn unknown(text: &str) -> Self {
+        Self::Unknown(
+            text.chars()
+                .take(80)
+                .flat_map(char::escape_default)
+                .collect(),
+        )
+    }
+}
+
 /// More RDNs, or attributes in one of them, are not read from a stranger.
 const MAX_ATTRIBUTES: usize = 64;
 
@@ -216,7 +228,7 @@ impl FromStr for Attribute {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let unknown = || NameError::Unknown(text.chars().take(80).collect());
+        let unknown = || NameError::unknown(text);
         let (attribute_type, value) = text.split_once('=').ok_or_else(unknown)?;
         Self::new(parse_type(attribute_type)?, value)
     }

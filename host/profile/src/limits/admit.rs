@@ -4,7 +4,7 @@ use super::{KeyKind, Limits, Refusal};
 use crate::{
     constraints::NameConstraints,
     csr::Csr,
-    extension::{ExtendedKeyUsage, Extension, KeyUsage},
+    extension::{ExtendedKeyUsage, Extension},
     key::KeyAlgorithm,
     oid::{Oid, known},
     san::San,
@@ -280,10 +280,6 @@ impl Limits {
     pub(crate) fn are_application_policies_allowed(&self, value: &[u8]) -> bool {
         ExtendedKeyUsage::application_policies(value)
             .is_ok_and(|policies| policies.iter().all(|policy| self.ekus.contains(policy)))
-    }
-
-    pub(crate) fn allows_key_usage(&self, usage: KeyUsage) -> bool {
-        usage.bits().all(|bit| self.key_usage.contains(&bit))
     }
 }
 
