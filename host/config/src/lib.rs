@@ -1,1 +1,45 @@
-//! (being built)
+//! The one TOML file that all three processes read: its types, its schema, and what is wrong
+//! with it, by line and column.
+//!
+//! [`Config::load`] gives a whole, checked configuration or every problem that can be found in
+//! the file. Secrets in it are references ([`SecretRef`]), read by the process that owns them.
+//!
+//! This crate never opens a socket or a database, never resolves a name, never reads a secret
+//! while loading, and knows no switch that weakens the checks (row 61).
+
+mod authority;
+mod config;
+mod load;
+mod locality;
+mod paths;
+mod plugin;
+mod problem;
+mod profile;
+mod rules;
+mod schema;
+mod secret;
+mod serve;
+mod sign;
+mod structure;
+mod user;
+mod value;
+mod verify;
+
+pub use countersign_keys::{Finding, Mode, Severity};
+
+pub use authority::{
+    Authentication, AuthorityKind, AuthoritySettings, ClientCertificate, UsernameToken,
+};
+pub use config::{ApprovalSettings, Config, Sockets};
+pub use load::Loaded;
+pub use locality::check_authority_locality;
+pub use plugin::{Grants, PluginLimits, PluginSettings};
+pub use problem::Problem;
+pub use profile::{DenialCaps, ProfileSettings, Verifiers};
+pub use schema::schema;
+pub use secret::{KeyRef, SecretError, SecretRef};
+pub use serve::{Listen, ServeKeys, ServeLimits, ServeSettings, TlsSettings};
+pub use sign::{CheckpointSettings, FuseSettings, KeyPairSettings, SignKeys, SignSettings};
+pub use user::{User, UserError};
+pub use value::{BadValue, ComponentDigest, HttpsUrl, LoopbackAddress};
+pub use verify::{SandboxSettings, VerifySettings};

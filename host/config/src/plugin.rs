@@ -1,0 +1,82 @@
+//! `[plugin.NAME]`: a verifier plug-in, its settings and what it may do.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::value::ComponentDigest;
+
+/// `[plugin.NAME]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PluginSettings {
+    /// The WebAssembly component.
+    pub component: PathBuf,
+    /// Its digest, `sha256:` and 64 hexadecimal digits; nothing else is ever run.
+    pub digest: ComponentDigest,
+    /// What the plug-in itself is told; its own schema says what may stand here.
+    #[serde(default)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// What it may use of the host. Nothing, unless granted here.
+    #[serde(default)]
+    pub grants: Grants,
+    /// Its budgets.
+    #[serde(default)]
+    pub limits: PluginLimits,
+}
+
+/// `[plugin.NAME.grants]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Grants {
+    /// Write to the host's log.
+    pub log: bool,
+    /// Issue and redeem one-time challenges kept by the host.
+    pub challenges: bool,
+    /// A key-value store of its own.
+    pub kv: bool,
+    /// Vouch for a whole request `exactly-as-requested`, without knowing its names.
+    pub exactly_as_requested: bool,
+}
+
+/// `[plugin.NAME.limits]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PluginLimits {
+    /// Milliseconds one call may take, host calls included.
+    #[schemars(range(min = 10, max = 120_000))]
+    pub time_ms: u32,
+    /// Memory of one instance in MiB.
+    #[schemars(range(min = 1, max = 1024))]
+    pub memory_mib: u32,
+    /// Calls at once.
+    #[schemars(range(min = 1, max = 1024))]
+    pub concurrency: u32,
+    /// Calls that may wait; one more is `unavailable`.
+    #[schemars(range(max = 65_536))]
+    pub queue: u32,
+    /// Calls to the host in one call.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub host_calls: u32,
+    /// Bytes of log in one call.
+    #[schemars(range(max = 1_048_576))]
+    pub log_bytes: u32,
+    /// Entries in its key-value store.
+    #[schemars(range(max = 10_000_000))]
+    pub kv_entries: u32,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            time_ms: 5_000,
+            memory_mib: 64,
+            concurrency: 16,
+            queue: 128,
+            host_calls: 256,
+            log_bytes: 16_384,
+            kv_entries: 100_000,
+        }
+    }
+}
