@@ -46,9 +46,10 @@ pub enum StoreError {
         "a database job panicked and was rolled back: this is a fault in Countersign, please report it with the log"
     )]
     JobPanicked,
-    /// A job ended the transaction that it shares with its neighbours.
+    /// SQLite gave up the transaction that the job shared with its neighbours: out of room or
+    /// memory, or one of them ended it. Nothing of it was kept.
     #[error(
-        "a database job ended the shared transaction, so its whole batch was rolled back: this is a fault in Countersign, please report it"
+        "the database gave up a transaction (no room, no memory, or a job that ended it); nothing was written; see the log, check the disk, try again"
     )]
     TransactionLost,
     /// Any other error of SQLite.
@@ -123,7 +124,7 @@ impl StoreError {
     /// Whether the same job may succeed a little later without anybody doing anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Busy { .. })
+        matches!(self, Self::Busy { .. } | Self::TransactionLost)
     }
 
     /// Whether a rule of the schema refused the row: how a lost race on a UNIQUE column shows.

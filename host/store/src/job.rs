@@ -13,10 +13,18 @@ pub(crate) trait Job: Send {
     fn is_abandoned(&self) -> bool;
     /// How long it has waited, and whether that is longer than it may.
     fn waited(&self) -> (Duration, bool);
-    /// Does the work. True: keep what it wrote; false: undo it.
-    fn run(&mut self, tx: &Transaction<'_>) -> bool;
+    /// Does the work.
+    fn run(&mut self, tx: &Transaction<'_>) -> Ran;
     /// Tells the one who waits, after the commit or its failure.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// What became of a job's work.
+pub(crate) enum Ran {
+    /// Keep what it wrote.
+    Well,
+    /// Undo it; the store's own error, where it failed with one.
+    Badly(Option<StoreError>),
 }
 
 /// What the writer thread is told.
@@ -58,7 +66,7 @@ impl<T, E, F> Job for Pending<T, E, F>
 where
     F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send,
     T: Send,
-    E: From<StoreError> + Send,
+    E: From<StoreError> + Send + 'static,
 {
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
@@ -69,9 +77,9 @@ where
         (waited, waited > self.wait)
     }
 
-    fn run(&mut self, tx: &Transaction<'_>) -> bool {
+    fn run(&mut self, tx: &Transaction<'_>) -> Ran {
         let Some(work) = self.work.take() else {
-            return false;
+            return Ran::Badly(None);
         };
         // The connection survives an unwind: statements are reset when dropped, and whatever was
         // written is undone with the savepoint.
@@ -79,9 +87,12 @@ where
             tracing::error!(panic = panic_text(&*panic), "a database job panicked");
             Err(E::from(StoreError::JobPanicked))
         });
-        let keep = result.is_ok();
+        let ran = match &result {
+            Ok(_) => Ran::Well,
+            Err(error) => Ran::Badly((error as &dyn Any).downcast_ref().cloned()),
+        };
         self.result = Some(result);
-        keep
+        ran
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {

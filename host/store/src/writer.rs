@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::job::{Job, Message};
+use crate::job::{Job, Message, Ran};
 use crate::metrics::Counters;
 use crate::place::Lock;
 use crate::{Options, StoreError};
@@ -190,16 +190,19 @@ fn run_batch(
 /// Whether the job's work is kept. An error means that the whole transaction is lost.
 fn run_one(tx: &Transaction<'_>, job: &mut dyn Job) -> Result<bool, StoreError> {
     tx.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let keep = job.run(tx);
-    // Out of room or out of memory, SQLite may roll back everything by itself.
+    let ran = job.run(tx);
+    // Out of room or out of memory, SQLite rolls back everything by itself.
     if tx.is_autocommit() {
-        return Err(StoreError::TransactionLost);
+        return Err(match ran {
+            Ran::Badly(Some(full @ StoreError::Full { .. })) => full,
+            Ran::Badly(_) | Ran::Well => StoreError::TransactionLost,
+        });
     }
-    if !keep {
+    if let Ran::Badly(_) = ran {
         tx.prepare_cached("ROLLBACK TO job")?.execute([])?;
     }
     tx.prepare_cached("RELEASE job")?.execute([])?;
-    Ok(keep)
+    Ok(matches!(ran, Ran::Well))
 }
 
 fn answer(counters: &Counters, jobs: Vec<Box<dyn Job>>, committed: Result<(), StoreError>) {
