@@ -218,6 +218,7 @@ const MEANINGS: &[(u32, &str, &str, &str)] = &[
         "The request carries more signatures than the CA takes.",
         "Report this: Countersign signs once.",
     ),
+    (0x8009_0003, "NTE_BAD_KEY", "The CA cannot use the device's key.", "Limit the profile's key types to those the template's provider takes."),
     (
         0x8009_0006,
         "NTE_BAD_SIGNATURE",
