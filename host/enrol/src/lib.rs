@@ -1,1 +1,53 @@
-//! (being built)
+//! The way of a request, one station a file. Each station takes what the one before it made, and
+//! only that station can make the next: what is not approved cannot be countersigned, because
+//! there is no value to pass.
+//!
+//! | Station | Makes | Of |
+//! |---|---|---|
+//! | `receive` | [`Received`] | bytes from a device |
+//! | `open` | [`Opened`] | a message whose signature holds, opened with CEP |
+//! | `admit` | [`Admitted`] | a request that fits its profile |
+//! | `verify` | [`Approved`] | the word of every verifier, sealed |
+//! | `countersign` | [`Countersigned`] | the signature of `sign` over the untouched PKCS#10 |
+//! | `issue` | [`Issued`] | what the authority made of it |
+//! | `check` | [`Checked`] | a certificate that says no more than was approved |
+//! | `answer` | CertRep | for the device |
+//! | `notify` | | messages to `verify` and `sign` that must arrive |
+//!
+//! This crate never approves, never holds a key that countersigns, never opens a listening socket.
+//! [`Enrolments`] leads a message along the way; [`Records`] is its durable memory.
+
+mod admit;
+mod answer;
+mod arrival;
+mod check;
+mod countersign;
+mod enrolments;
+mod issue;
+mod metrics;
+mod notify;
+mod one_at_a_time;
+mod open;
+mod profile;
+mod receive;
+mod record;
+mod settle;
+mod state;
+mod verify;
+
+pub use admit::Admitted;
+pub use answer::Responder;
+pub use arrival::{Answer, Arrival, Source};
+pub use check::Checked;
+pub use countersign::Countersigned;
+pub use enrolments::{Enrolments, Parts, Peers};
+pub use issue::Issued;
+pub use metrics::Metrics;
+pub use notify::Outbox;
+pub use open::{Opened, Opener};
+pub use profile::Profile;
+pub use receive::Received;
+pub use record::{Record, RecordError, Records, SCHEMA};
+pub use settle::settle;
+pub use state::State;
+pub use verify::Approved;

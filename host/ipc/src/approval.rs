@@ -82,8 +82,7 @@ impl Serialize for EnrolmentId {
 impl<'de> Deserialize<'de> for EnrolmentId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|_| serde::de::Error::custom("expected 64 hexadecimal digits"))
+        text.parse().map_err(|_| serde::de::Error::custom("expected 64 hexadecimal digits"))
     }
 }
 
@@ -189,10 +188,7 @@ impl ApprovalKey {
     pub fn seal(&self, approval: &Approval) -> SealedApproval {
         let octets = approval.to_canonical();
         let mac = hmac::sign(&self.0, &octets).as_ref().to_vec();
-        SealedApproval {
-            approval: Bytes(octets),
-            mac: Bytes(mac),
-        }
+        SealedApproval { approval: Bytes(octets), mac: Bytes(mac) }
     }
 
     /// Checks the seal in constant time, then reads what it covers.
@@ -238,11 +234,7 @@ impl Approval {
             Kind::Renewal => 1,
         });
         out.octets(self.profile.as_bytes());
-        out.optional(
-            self.current_certificate_sha256
-                .as_ref()
-                .map(<[u8; 32]>::as_slice),
-        );
+        out.optional(self.current_certificate_sha256.as_ref().map(<[u8; 32]>::as_slice));
         out.octets(&self.csr_sha256);
         out.octets(&self.info_sha256);
         out.number(self.names.len() as u64);
@@ -250,12 +242,7 @@ impl Approval {
             out.octets(name.as_bytes());
         }
         out.optional(self.device_id.as_deref().map(str::as_bytes));
-        out.optional(
-            self.latest_end
-                .map(u64::to_be_bytes)
-                .as_ref()
-                .map(<[u8; 8]>::as_slice),
-        );
+        out.optional(self.latest_end.map(u64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
         out.number(self.verifiers.len() as u64);
         for verifier in &self.verifiers {
             out.octets(verifier.plugin.as_bytes());
@@ -305,11 +292,7 @@ impl Approval {
             approved_at: input.number()?,
             expires_at: input.number()?,
         };
-        if input.0.is_empty() {
-            Ok(approval)
-        } else {
-            Err(SealError::Malformed)
-        }
+        if input.0.is_empty() { Ok(approval) } else { Err(SealError::Malformed) }
     }
 }
 
@@ -344,10 +327,7 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], SealError> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(SealError::Malformed)?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(SealError::Malformed)?;
         self.0 = rest;
         Ok(taken)
     }
@@ -368,9 +348,7 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Result<String, SealError> {
         let octets = self.octets()?;
-        std::str::from_utf8(octets)
-            .map(str::to_owned)
-            .map_err(|_| SealError::Malformed)
+        std::str::from_utf8(octets).map(str::to_owned).map_err(|_| SealError::Malformed)
     }
 
     fn optional<T>(

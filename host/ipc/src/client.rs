@@ -66,10 +66,7 @@ impl CallError {
     /// True if it is certain that the peer never saw the request.
     #[must_use]
     pub fn nothing_was_sent(&self) -> bool {
-        matches!(
-            self,
-            Self::NotThere { .. } | Self::NotWelcome { .. } | Self::Frame(_)
-        )
+        matches!(self, Self::NotThere { .. } | Self::NotWelcome { .. } | Self::Frame(_))
     }
 }
 
@@ -94,10 +91,7 @@ struct Connection<Reply> {
 
 impl<Reply> Clone for Connection<Reply> {
     fn clone(&self) -> Self {
-        Self {
-            outgoing: self.outgoing.clone(),
-            waiting: Arc::clone(&self.waiting),
-        }
+        Self { outgoing: self.outgoing.clone(), waiting: Arc::clone(&self.waiting) }
     }
 }
 
@@ -106,18 +100,13 @@ type Waiting<Reply> = std::sync::Mutex<Option<HashMap<u64, oneshot::Sender<Reply
 
 impl<Request, Reply> Clone for Client<Request, Reply> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            asks: PhantomData,
-        }
+        Self { shared: Arc::clone(&self.shared), asks: PhantomData }
     }
 }
 
 impl<Request, Reply> fmt::Debug for Client<Request, Reply> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("path", &self.shared.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("path", &self.shared.path).finish_non_exhaustive()
     }
 }
 
@@ -148,10 +137,7 @@ where
     /// [`CallError`]; see [`CallError::nothing_was_sent`].
     pub async fn call(&self, request: &Request, deadline: Duration) -> Result<Reply, CallError> {
         let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let frame = encode(&Numbered {
-            number,
-            message: request,
-        })?;
+        let frame = encode(&Numbered { number, message: request })?;
         let whole = async {
             let connection = self.shared.connection().await?;
             let (answer, answered) = oneshot::channel();
@@ -160,18 +146,11 @@ where
             {
                 return Err(CallError::Broken(self.shared.path.clone()));
             }
-            answered
-                .await
-                .map_err(|_| CallError::Broken(self.shared.path.clone()))
+            answered.await.map_err(|_| CallError::Broken(self.shared.path.clone()))
         };
-        tokio::time::timeout(deadline, whole)
-            .await
-            .unwrap_or_else(|_| {
-                Err(CallError::Deadline {
-                    path: self.shared.path.clone(),
-                    deadline,
-                })
-            })
+        tokio::time::timeout(deadline, whole).await.unwrap_or_else(|_| {
+            Err(CallError::Deadline { path: self.shared.path.clone(), deadline })
+        })
     }
 }
 
@@ -192,10 +171,7 @@ impl<Reply: DeserializeOwned + Send + 'static> Shared<Reply> {
     async fn connection(&self) -> Result<Connection<Reply>, CallError> {
         let mut current = self.connection.lock().await;
         if let Some(connection) = current.as_ref()
-            && connection
-                .waiting
-                .lock()
-                .is_ok_and(|waiting| waiting.is_some())
+            && connection.waiting.lock().is_ok_and(|waiting| waiting.is_some())
         {
             return Ok(connection.clone());
         }
@@ -205,10 +181,7 @@ impl<Reply: DeserializeOwned + Send + 'static> Shared<Reply> {
     }
 
     async fn connect(&self) -> Result<Connection<Reply>, CallError> {
-        let not_there = |detail: String| CallError::NotThere {
-            path: self.path.clone(),
-            detail,
-        };
+        let not_there = |detail: String| CallError::NotThere { path: self.path.clone(), detail };
         let mut stream = tokio::time::timeout(GREETING, UnixStream::connect(&self.path))
             .await
             .map_err(|_| not_there("connecting took too long".to_owned()))?
@@ -231,10 +204,7 @@ impl<Reply: DeserializeOwned + Send + 'static> Shared<Reply> {
                 });
             }
             Ok(Ok(Welcome::Refused { reason })) => {
-                return Err(CallError::NotWelcome {
-                    path: self.path.clone(),
-                    reason,
-                });
+                return Err(CallError::NotWelcome { path: self.path.clone(), reason });
             }
             Ok(Err(error)) => return Err(not_there(error.to_string())),
             Err(_) => return Err(not_there("it did not greet in time".to_owned())),

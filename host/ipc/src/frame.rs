@@ -68,9 +68,8 @@ async fn read_frame_within<T: DeserializeOwned>(
         stream.read_exact(&mut body).await?;
         Ok(body)
     };
-    let body = tokio::time::timeout(rest_of_frame, rest)
-        .await
-        .map_err(|_| FrameError::Stalled)??;
+    let body =
+        tokio::time::timeout(rest_of_frame, rest).await.map_err(|_| FrameError::Stalled)??;
     decode(&body)
 }
 
@@ -106,15 +105,9 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
     serde_json::from_slice(body).map_err(not_a_message)
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the shape that map_err wants"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn not_a_message(error: serde_json::Error) -> FrameError {
-    FrameError::NotAMessage {
-        line: error.line(),
-        column: error.column(),
-    }
+    FrameError::NotAMessage { line: error.line(), column: error.column() }
 }
 
 #[cfg(test)]
@@ -144,9 +137,7 @@ mod tests {
         let body = br#""the challenge is HUNTER2"#;
         let mut wire = (body.len() as u32).to_be_bytes().to_vec();
         wire.extend_from_slice(body);
-        let error = read_frame::<String>(&mut wire.as_slice())
-            .await
-            .unwrap_err();
+        let error = read_frame::<String>(&mut wire.as_slice()).await.unwrap_err();
         assert!(matches!(error, FrameError::NotAMessage { .. }));
         assert!(!format!("{error} {error:?}").contains("HUNTER2"));
     }
@@ -155,9 +146,8 @@ mod tests {
     async fn a_frame_that_does_not_end_is_given_up() {
         let (mut here, mut there) = tokio::io::duplex(64);
         here.write_all(&[0, 0]).await.unwrap();
-        let error = read_frame_within::<String>(&mut there, Duration::from_millis(10))
-            .await
-            .unwrap_err();
+        let error =
+            read_frame_within::<String>(&mut there, Duration::from_millis(10)).await.unwrap_err();
         assert!(matches!(error, FrameError::Stalled));
     }
 

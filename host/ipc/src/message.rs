@@ -294,10 +294,9 @@ impl fmt::Debug for AdminReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Facts(facts) => f.debug_tuple("Facts").field(facts).finish(),
-            Self::Challenge { expires_at, .. } => f
-                .debug_struct("Challenge")
-                .field("expires_at", expires_at)
-                .finish_non_exhaustive(),
+            Self::Challenge { expires_at, .. } => {
+                f.debug_struct("Challenge").field("expires_at", expires_at).finish_non_exhaustive()
+            }
             Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
             Self::Refused { message } => {
                 f.debug_struct("Refused").field("message", message).finish()

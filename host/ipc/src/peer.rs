@@ -90,11 +90,7 @@ impl PeerRules {
     /// Rules that let nobody in yet. `lab` lets the processes share one user.
     #[must_use]
     pub fn new(lab: bool) -> Self {
-        Self {
-            users: BTreeMap::new(),
-            lab,
-            own: own_uid(),
-        }
+        Self { users: BTreeMap::new(), lab, own: own_uid() }
     }
 
     /// Lets user `uid` speak in `role`.
@@ -120,9 +116,8 @@ impl PeerRules {
     /// # Errors
     /// [`PeerRefused`], to be logged here and told to the peer.
     pub fn admit(&self, stream: &UnixStream, role: Role) -> Result<Peer, PeerRefused> {
-        let credentials = stream
-            .peer_cred()
-            .map_err(|error| PeerRefused::Unreadable(error.to_string()))?;
+        let credentials =
+            stream.peer_cred().map_err(|error| PeerRefused::Unreadable(error.to_string()))?;
         self.admit_uid(credentials.uid(), role)
     }
 
@@ -132,11 +127,7 @@ impl PeerRules {
             return Err(PeerRefused::OwnUser { role, uid });
         }
         if !allowed.contains(&uid) {
-            return Err(PeerRefused::User {
-                role,
-                expected: allowed.clone(),
-                found: uid,
-            });
+            return Err(PeerRefused::User { role, expected: allowed.clone(), found: uid });
         }
         Ok(Peer { role, uid })
     }
@@ -155,10 +146,7 @@ mod tests {
     #[test]
     fn a_role_without_business_here_is_refused() {
         let rules = PeerRules::new(true).allow_own_in_lab(Role::Serve);
-        assert_eq!(
-            rules.admit_uid(own_uid(), Role::Verify),
-            Err(PeerRefused::Role(Role::Verify))
-        );
+        assert_eq!(rules.admit_uid(own_uid(), Role::Verify), Err(PeerRefused::Role(Role::Verify)));
     }
 
     #[test]
@@ -173,10 +161,7 @@ mod tests {
     #[test]
     fn a_user_that_the_config_does_not_name_is_refused() {
         let rules = PeerRules::new(false).allow(Role::Serve, 4001);
-        assert!(matches!(
-            rules.admit_uid(4002, Role::Serve),
-            Err(PeerRefused::User { .. })
-        ));
+        assert!(matches!(rules.admit_uid(4002, Role::Serve), Err(PeerRefused::User { .. })));
         assert!(rules.admit_uid(4001, Role::Serve).is_ok());
     }
 }

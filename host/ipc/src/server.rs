@@ -71,10 +71,7 @@ pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(std::io::Error::new(
                 std::io::ErrorKind::AddrInUse,
-                format!(
-                    "another process answers on {}; stop it first",
-                    path.display()
-                ),
+                format!("another process answers on {}; stop it first", path.display()),
             ));
         }
         std::fs::remove_file(path)?;
@@ -93,9 +90,7 @@ pub struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("listener", &self.listener)
-            .finish_non_exhaustive()
+        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
     }
 }
 
@@ -104,11 +99,7 @@ impl Server {
     /// [`Role::Admin`] must have read the same config file.
     #[must_use]
     pub fn new(listener: UnixListener, rules: PeerRules, config_digest: [u8; 32]) -> Self {
-        Self {
-            listener,
-            rules,
-            config_digest,
-        }
+        Self { listener, rules, config_digest }
     }
 
     /// Answers until `stop` becomes true; then takes no new request, finishes what is in flight,
@@ -207,10 +198,7 @@ async fn converse<Request, Reply, Answer>(
         work.spawn(async move {
             let _place = place;
             let reply = answer(peer, message).await;
-            match encode(&Numbered {
-                number,
-                message: reply,
-            }) {
+            match encode(&Numbered { number, message: reply }) {
                 Ok(frame) => {
                     // The peer may be gone; what was done stays done.
                     let _ = replies.send(frame).await;
@@ -235,9 +223,7 @@ async fn greet(
     rules: &PeerRules,
     config_digest: [u8; 32],
 ) -> Result<Peer, String> {
-    let hello: Hello = read_frame(stream)
-        .await
-        .map_err(|error| error.to_string())?;
+    let hello: Hello = read_frame(stream).await.map_err(|error| error.to_string())?;
     let verdict = if hello.protocol != PROTOCOL {
         Err(format!(
             "this process speaks protocol {PROTOCOL}, the peer {}; run the same version of all \
@@ -245,24 +231,16 @@ async fn greet(
             hello.protocol
         ))
     } else if hello.role != Role::Admin && hello.config_digest != hex::encode(config_digest) {
-        Err(
-            "the peer has read another version of the config file; restart the processes that \
+        Err("the peer has read another version of the config file; restart the processes that \
              still run with the old one"
-                .to_owned(),
-        )
+            .to_owned())
     } else {
-        rules
-            .admit(stream, hello.role)
-            .map_err(|error| error.to_string())
+        rules.admit(stream, hello.role).map_err(|error| error.to_string())
     };
     let welcome = match &verdict {
         Ok(_) => Welcome::Come { protocol: PROTOCOL },
-        Err(reason) => Welcome::Refused {
-            reason: reason.clone(),
-        },
+        Err(reason) => Welcome::Refused { reason: reason.clone() },
     };
-    write_frame(stream, &welcome)
-        .await
-        .map_err(|error| error.to_string())?;
+    write_frame(stream, &welcome).await.map_err(|error| error.to_string())?;
     verdict
 }

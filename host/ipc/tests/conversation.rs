@@ -34,19 +34,12 @@ fn start(rules: PeerRules, digest: [u8; 32]) -> Running {
                     tokio::time::sleep(Duration::from_millis(u64::from(limit))).await;
                     AdminReply::Text(limit.to_string())
                 }
-                _ => AdminReply::Refused {
-                    message: "not here".into(),
-                },
+                _ => AdminReply::Refused { message: "not here".into() },
             }
         },
         stopped,
     ));
-    Running {
-        path,
-        stop,
-        task,
-        _directory: directory,
-    }
+    Running { path, stop, task, _directory: directory }
 }
 
 fn client(running: &Running, role: Role, digest: [u8; 32]) -> Client<AdminRequest, AdminReply> {
@@ -74,10 +67,8 @@ async fn answers_come_to_who_asked_in_whatever_order_they_are_ready() {
 #[tokio::test]
 async fn a_peer_with_another_config_is_not_welcome_and_is_told_why() {
     let running = start(PeerRules::new(true).allow_own_in_lab(Role::Serve), [1; 32]);
-    let error = client(&running, Role::Serve, [2; 32])
-        .call(&AdminRequest::Status, SOON)
-        .await
-        .unwrap_err();
+    let error =
+        client(&running, Role::Serve, [2; 32]).call(&AdminRequest::Status, SOON).await.unwrap_err();
     assert!(matches!(&error, CallError::NotWelcome { reason, .. } if reason.contains("config")));
     assert!(error.nothing_was_sent());
 }
@@ -85,10 +76,8 @@ async fn a_peer_with_another_config_is_not_welcome_and_is_told_why() {
 #[tokio::test]
 async fn outside_lab_a_peer_of_our_own_user_is_not_welcome() {
     let running = start(PeerRules::new(false).allow(Role::Serve, own_uid()), [1; 32]);
-    let error = client(&running, Role::Serve, [1; 32])
-        .call(&AdminRequest::Status, SOON)
-        .await
-        .unwrap_err();
+    let error =
+        client(&running, Role::Serve, [1; 32]).call(&AdminRequest::Status, SOON).await.unwrap_err();
     assert!(matches!(&error, CallError::NotWelcome { reason, .. } if reason.contains("own user")));
 }
 
@@ -107,18 +96,12 @@ async fn a_late_answer_is_a_deadline_and_the_connection_goes_on() {
     let running = start(PeerRules::new(true).allow_own_in_lab(Role::Serve), [1; 32]);
     let client = client(&running, Role::Serve, [1; 32]);
     let error = client
-        .call(
-            &AdminRequest::Requests { limit: 500 },
-            Duration::from_millis(20),
-        )
+        .call(&AdminRequest::Requests { limit: 500 }, Duration::from_millis(20))
         .await
         .unwrap_err();
     assert!(matches!(error, CallError::Deadline { .. }));
     assert!(!error.nothing_was_sent());
-    client
-        .call(&AdminRequest::Requests { limit: 1 }, SOON)
-        .await
-        .unwrap();
+    client.call(&AdminRequest::Requests { limit: 1 }, SOON).await.unwrap();
 }
 
 #[tokio::test]
@@ -127,11 +110,7 @@ async fn stopping_finishes_what_is_in_flight() {
     let client = client(&running, Role::Serve, [1; 32]);
     let call = {
         let client = client.clone();
-        tokio::spawn(async move {
-            client
-                .call(&AdminRequest::Requests { limit: 200 }, SOON)
-                .await
-        })
+        tokio::spawn(async move { client.call(&AdminRequest::Requests { limit: 200 }, SOON).await })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
     running.stop.send(true).unwrap();
@@ -148,10 +127,7 @@ async fn a_restarted_server_is_found_again() {
     first.stop.send(true).unwrap();
     first.task.await.unwrap();
     let error = client.call(&AdminRequest::Status, SOON).await.unwrap_err();
-    assert!(matches!(
-        error,
-        CallError::NotThere { .. } | CallError::Broken(_)
-    ));
+    assert!(matches!(error, CallError::NotThere { .. } | CallError::Broken(_)));
 
     let server = Server::new(
         bind(&first.path).unwrap(),
@@ -159,20 +135,16 @@ async fn a_restarted_server_is_found_again() {
         [1; 32],
     );
     let (_stop, stopped) = watch::channel(false);
-    tokio::spawn(server.run(
-        |_, _: AdminRequest| async { AdminReply::Text("again".into()) },
-        stopped,
-    ));
+    tokio::spawn(
+        server.run(|_, _: AdminRequest| async { AdminReply::Text("again".into()) }, stopped),
+    );
     client.call(&AdminRequest::Status, SOON).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_socket_is_closed_to_strangers_and_a_live_one_is_not_taken_over() {
     let running = start(PeerRules::new(true).allow_own_in_lab(Role::Serve), [1; 32]);
-    let mode = std::fs::metadata(&running.path)
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = std::fs::metadata(&running.path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
     let error = bind(&running.path).unwrap_err();
     assert!(error.to_string().contains("another process answers"));

@@ -1,0 +1,580 @@
+//! Leads a message along the way, from whatever point its enrolment has reached.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use countersign_ipc::{
+    Bytes, Client, DenialRecord, OutcomeKind, RevocationOrder, SignReply, SignRequest, VerifyReply,
+    VerifyRequest,
+};
+use countersign_scep::{Bounds, Message, Request};
+use tokio::sync::mpsc;
+
+use crate::admit::{Admitted, admit};
+use crate::answer::Responder;
+use crate::arrival::{Answer, Arrival, Conclusion};
+use crate::check::check;
+use crate::countersign::{Countersigned, countersign};
+use crate::issue::{Submitted, poll, submit};
+use crate::metrics::Metrics;
+use crate::one_at_a_time::OneAtATime;
+use crate::open::{Content, Opened, Opener, open, sha256};
+use crate::profile::Profile;
+use crate::receive::receive;
+use crate::record::{Ending, OutboxMessage, Record, RecordError, Records};
+use crate::state::State;
+use crate::verify::{NotApproved, verify};
+
+/// Denials that wait for their way to the ledger; more are counted and dropped.
+const DENIALS: usize = 1024;
+
+/// The other two processes.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    /// The process that runs the verifiers.
+    pub verify: Client<VerifyRequest, VerifyReply>,
+    /// The process that holds the EA key.
+    pub sign: Client<SignRequest, SignReply>,
+}
+
+/// Everything the way needs. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Enrolments {
+    inner: Arc<Inner>,
+}
+
+/// What [`Enrolments`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The CEP keys.
+    pub opener: Opener,
+    /// The REP key.
+    pub responder: Responder,
+    /// The other two processes.
+    pub peers: Peers,
+    /// The durable memory.
+    pub records: Records,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Bounds of a message.
+    pub bounds: Bounds,
+    /// Notified when something was put into the outbox.
+    pub wake_outbox: Arc<tokio::sync::Notify>,
+    /// Seconds since 1970 UTC.
+    pub now: fn() -> u64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    turns: OneAtATime,
+    denials: mpsc::Sender<DenialRecord>,
+}
+
+impl Enrolments {
+    /// The way, with what it needs. Spawns the task that carries denials to the ledger; call it
+    /// inside a runtime.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let (denials, reported) = mpsc::channel(DENIALS);
+        tokio::spawn(crate::notify::report_denials(parts.peers.sign.clone(), reported));
+        Self { inner: Arc::new(Inner { parts, turns: OneAtATime::default(), denials }) }
+    }
+
+    /// Answers one pkiMessage. The work goes on to its end even if the caller goes away: a device
+    /// that hangs up must not leave half a state.
+    pub async fn answer(&self, arrival: Arrival) -> Answer {
+        let inner = Arc::clone(&self.inner);
+        match tokio::spawn(async move { inner.answer(arrival).await }).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::error!(%error, "a request's task ended abnormally");
+                Answer::Busy { retry_after: 30 }
+            }
+        }
+    }
+
+    /// The opener, whose certificate GetCACert hands out.
+    #[must_use]
+    pub fn opener(&self) -> &Opener {
+        &self.inner.parts.opener
+    }
+
+    /// The responder, whose certificate GetCACert hands out.
+    #[must_use]
+    pub fn responder(&self) -> &Responder {
+        &self.inner.parts.responder
+    }
+
+    /// The durable memory.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.inner.parts.records
+    }
+}
+
+impl Inner {
+    async fn answer(&self, arrival: Arrival) -> Answer {
+        let profile = Arc::clone(&arrival.profile);
+        let source = arrival.source;
+        let received = match receive(arrival, &self.parts.bounds) {
+            Ok(received) => received,
+            Err(error) => {
+                tracing::info!(station = "receive", profile = profile.name, %source, %error,
+                    "not a message");
+                self.parts.metrics.concluded(&profile.name, "not-a-message");
+                return Answer::NotAMessage;
+            }
+        };
+        tracing::info!(station = "receive", profile = profile.name, %source, "received");
+        let message = received.message().clone();
+        let begin = Instant::now();
+        let opened = open(received, &self.parts.opener).await;
+        self.parts.metrics.spent("open", begin.elapsed());
+        match opened {
+            Ok(opened) => {
+                tracing::info!(
+                    station = "open",
+                    kind = %opened.request().kind(),
+                    transaction = %shown(opened.request().transaction_id().as_bytes()),
+                    "opened"
+                );
+                let conclusion = self.conclude(&opened, &profile).await;
+                self.reply(&conclusion, &message, Some(opened.request()), &profile).await
+            }
+            Err(conclusion) => self.reply(&conclusion, &message, None, &profile).await,
+        }
+    }
+
+    async fn reply(
+        &self,
+        conclusion: &Conclusion,
+        message: &Message,
+        request: Option<&Request>,
+        profile: &Profile,
+    ) -> Answer {
+        let (code, reason) = match conclusion {
+            Conclusion::Failure { code, .. } => (code.as_str(), ""),
+            Conclusion::Busy { reason, .. } => ("busy", reason.as_str()),
+            Conclusion::Success { .. } | Conclusion::Pending => ("", ""),
+        };
+        tracing::info!(
+            station = "answer",
+            profile = profile.name,
+            conclusion = conclusion.name(),
+            code,
+            reason,
+            "answering"
+        );
+        self.parts.metrics.concluded(&profile.name, conclusion.name());
+        let begin = Instant::now();
+        let answer = self.parts.responder.answer(conclusion, message, request, profile).await;
+        self.parts.metrics.spent("answer", begin.elapsed());
+        answer
+    }
+
+    async fn conclude(&self, opened: &Opened, profile: &Profile) -> Conclusion {
+        let result = match opened.content() {
+            Content::Initial(csr) => {
+                let begin = Instant::now();
+                let admitted = admit(opened, csr);
+                self.parts.metrics.spent("admit", begin.elapsed());
+                match admitted {
+                    Ok(admitted) => {
+                        tracing::info!(station = "admit", enrolment = %admitted.id(), "admitted");
+                        self.enrol(admitted, profile).await
+                    }
+                    Err(denial) => {
+                        let code = denial.code.clone();
+                        self.report(*denial);
+                        Ok(Conclusion::refused(code))
+                    }
+                }
+            }
+            Content::Poll => self.poll(opened, profile).await,
+        };
+        result.unwrap_or_else(|error| {
+            tracing::error!(%error, "the record of an enrolment could not be kept");
+            Conclusion::busy(30, error)
+        })
+    }
+
+    /// A CertPoll finds the newest enrolment of its transaction and signer, and goes on with it.
+    async fn poll(&self, opened: &Opened, profile: &Profile) -> Result<Conclusion, RecordError> {
+        let transaction = opened.request().transaction_id().as_bytes();
+        let signer = opened.signer_sha256();
+        let find = || self.parts.records.newest_of_transaction(&profile.name, transaction, signer);
+        let Some(found) = find().await? else {
+            return Ok(Conclusion::refused("poll-of-unknown-transaction"));
+        };
+        let _turn = self.turns.turn(found.id).await;
+        // What was found may have moved on while another request had its turn.
+        let Some(record) = self.parts.records.latest(found.id).await? else {
+            return Ok(Conclusion::refused("poll-of-unknown-transaction"));
+        };
+        match record.state {
+            State::Waiting => match Admitted::recorded(&record) {
+                Ok(admitted) => self.begin(admitted, profile).await,
+                Err(code) => Ok(Conclusion::refused(code)),
+            },
+            State::Refused | State::Abandoned => Ok(Conclusion::refused("poll-of-ended-attempt")),
+            State::Ready | State::Intended | State::Pending | State::Issued | State::Withheld => {
+                self.resume(record, profile).await
+            }
+        }
+    }
+
+    /// A PKCSReq: new, or the repetition of one that is known.
+    async fn enrol(
+        &self,
+        admitted: Admitted,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        let _turn = self.turns.turn(admitted.id()).await;
+        let Some(record) = self.parts.records.latest(admitted.id()).await? else {
+            return self.begin(admitted, profile).await;
+        };
+        match record.state {
+            State::Waiting => self.begin(admitted.attempt(record.attempt), profile).await,
+            State::Issued if record.not_after.is_some_and(|end| end > (self.parts.now)()) => {
+                self.resume(record, profile).await
+            }
+            State::Issued | State::Refused | State::Abandoned => {
+                let next = record.attempt.saturating_add(1);
+                self.begin(admitted.attempt(next), profile).await
+            }
+            State::Ready | State::Intended | State::Pending | State::Withheld => {
+                self.resume(record, profile).await
+            }
+        }
+    }
+
+    /// From the verifiers to the authority.
+    async fn begin(
+        &self,
+        admitted: Admitted,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        let begin = Instant::now();
+        let verdict = verify(admitted, &self.parts.peers.verify).await;
+        self.parts.metrics.spent("verify", begin.elapsed());
+        let approved = match verdict {
+            Ok(approved) => approved,
+            Err(refused) => {
+                let (admitted, not_approved) = *refused;
+                return self.not_approved(&admitted, not_approved, profile).await;
+            }
+        };
+        let (id, attempt) = (approved.admitted().id(), approved.admitted().beginning().attempt);
+        tracing::info!(
+            station = "verify",
+            enrolment = %id,
+            attempt,
+            verifiers = ?approved.approval().verifiers.iter().map(|v| &v.plugin).collect::<Vec<_>>(),
+            names = ?approved.approval().names,
+            "approved"
+        );
+
+        let begin = Instant::now();
+        let signed = countersign(approved, &self.parts.peers.sign).await;
+        self.parts.metrics.spent("countersign", begin.elapsed());
+        let (countersigned, beginning) = match signed {
+            Ok(signed) => signed,
+            Err(conclusion) => return Ok(conclusion),
+        };
+        tracing::info!(station = "countersign", enrolment = %id, attempt,
+            octets = countersigned.cms().len(), "countersigned");
+
+        let (sealed, cms) = (countersigned.sealed(), countersigned.cms());
+        self.parts.records.intend(beginning, sealed, cms, (self.parts.now)()).await?;
+        self.submit(countersigned, profile).await
+    }
+
+    async fn not_approved(
+        &self,
+        admitted: &Admitted,
+        not_approved: NotApproved,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        let id = admitted.id();
+        match not_approved {
+            NotApproved::Denied { code } => {
+                tracing::info!(station = "verify", enrolment = %id, code, "denied");
+                Ok(Conclusion::refused(code))
+            }
+            NotApproved::Pending { retry_after } => {
+                tracing::info!(station = "verify", enrolment = %id, retry_after, "pending");
+                let beginning = admitted.beginning().clone();
+                match self
+                    .parts
+                    .records
+                    .keep_waiting(beginning, profile.waiting_quota, (self.parts.now)())
+                    .await
+                {
+                    Ok(()) => Ok(Conclusion::Pending),
+                    Err(RecordError::Quota { profile, held }) => {
+                        Ok(Conclusion::busy(60, format!("{held} requests of {profile} wait")))
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            NotApproved::Unavailable(conclusion) => {
+                if let Conclusion::Busy { reason, .. } = &conclusion {
+                    tracing::warn!(station = "verify", enrolment = %id, reason, "unavailable");
+                }
+                Ok(conclusion)
+            }
+        }
+    }
+
+    /// From wherever a countersigned enrolment stands.
+    async fn resume(&self, record: Record, profile: &Profile) -> Result<Conclusion, RecordError> {
+        let now = (self.parts.now)();
+        match (record.state, record.certificate.as_ref()) {
+            (State::Issued, Some(certificate)) => {
+                if record.not_after.is_some_and(|end| end > now) {
+                    Ok(Conclusion::Success { certificate: certificate.clone() })
+                } else {
+                    Ok(Conclusion::refused("certificate-is-over"))
+                }
+            }
+            (State::Issued, None) => Err(RecordError::Unreadable("certificate")),
+            (State::Withheld, _) => Ok(withheld()),
+            (State::Ready, _) => {
+                // Never processed, so never a surplus: as often as it takes.
+                self.resubmit(record, u32::MAX, profile).await
+            }
+            (State::Intended, _) if record.submissions < profile.most_submissions => {
+                tracing::warn!(enrolment = %record.id,
+                    "the outcome is unknown; the identical bytes go out once more");
+                self.resubmit(record, profile.most_submissions, profile).await
+            }
+            // The outcome is unknown and the profile does not let us ask again.
+            (State::Intended, _) => Ok(Conclusion::Pending),
+            (State::Pending, _) => {
+                let countersigned = recorded(&record)?;
+                let request_id =
+                    record.request_id.ok_or(RecordError::Unreadable("request ID of the CA"))?;
+                let begin = Instant::now();
+                let submitted = poll(countersigned, request_id, profile).await;
+                self.parts.metrics.spent("issue", begin.elapsed());
+                self.submitted(&record, submitted, profile).await
+            }
+            (State::Waiting | State::Refused | State::Abandoned, _) => {
+                Ok(Conclusion::refused("nothing-to-resume"))
+            }
+        }
+    }
+
+    async fn resubmit(
+        &self,
+        record: Record,
+        at_most: u32,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        let countersigned = recorded(&record)?;
+        self.parts.records.intend_again(&record, at_most, (self.parts.now)()).await?;
+        self.submit(countersigned, profile).await
+    }
+
+    /// The intent is durable; the authority gets the bytes.
+    async fn submit(
+        &self,
+        countersigned: Countersigned,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        let id = countersigned.id();
+        let begin = Instant::now();
+        let submitted = submit(countersigned, profile).await;
+        self.parts.metrics.spent("issue", begin.elapsed());
+        let record = self
+            .parts
+            .records
+            .latest(id)
+            .await?
+            .ok_or(RecordError::Unreadable("the row is gone"))?;
+        self.submitted(&record, submitted, profile).await
+    }
+
+    async fn submitted(
+        &self,
+        record: &Record,
+        submitted: Submitted,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        let (id, now) = (record.id, (self.parts.now)());
+        match submitted {
+            Submitted::Issued(issued) => {
+                tracing::info!(station = "issue", enrolment = %id, authority = profile.authority_name,
+                    "issued");
+                self.checked(record, issued, profile).await
+            }
+            Submitted::Pending(request_id) => {
+                tracing::info!(station = "issue", enrolment = %id, %request_id, "pending at the CA");
+                if record.state != State::Pending {
+                    self.parts.records.under_submission(record, request_id, now).await?;
+                }
+                Ok(Conclusion::Pending)
+            }
+            Submitted::Refused { code, detail } => {
+                tracing::warn!(station = "issue", enrolment = %id, code, detail, "refused by the CA");
+                let countersigned = recorded(record)?;
+                let outcome = countersigned.outcome(
+                    &profile.name,
+                    OutcomeKind::Refused,
+                    None,
+                    Some(code.clone()),
+                );
+                self.end(
+                    record,
+                    State::Refused,
+                    None,
+                    None,
+                    Some(code.clone()),
+                    vec![
+                        OutboxMessage::Sign(SignRequest::Outcome(outcome.clone())),
+                        OutboxMessage::Verify(VerifyRequest::Outcome(outcome)),
+                    ],
+                )
+                .await?;
+                Ok(Conclusion::refused_after_approval(
+                    code,
+                    "the certification authority refused the request",
+                ))
+            }
+            Submitted::NotProcessed { detail } => {
+                tracing::warn!(station = "issue", enrolment = %id, detail, "the CA is not available");
+                if record.state != State::Pending {
+                    self.parts.records.not_processed(record, now).await?;
+                }
+                Ok(Conclusion::Pending)
+            }
+            Submitted::Unknown { detail } => {
+                tracing::error!(station = "issue", enrolment = %id, detail, "outcome unknown");
+                Ok(Conclusion::Pending)
+            }
+        }
+    }
+
+    async fn checked(
+        &self,
+        record: &Record,
+        issued: crate::issue::Issued,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        let begin = Instant::now();
+        let checked = check(issued, profile, (self.parts.now)());
+        self.parts.metrics.spent("check", begin.elapsed());
+        match checked {
+            Ok(checked) => {
+                let certificate = checked.issued().certificate().to_vec();
+                let not_after = checked.certificate().not_after();
+                tracing::info!(station = "check", enrolment = %record.id,
+                    serial = checked.certificate().serial_hex(), "the certificate says what was approved");
+                let outcome = checked.issued().countersigned().outcome(
+                    &profile.name,
+                    OutcomeKind::Issued,
+                    Some(&certificate),
+                    None,
+                );
+                self.end(
+                    record,
+                    State::Issued,
+                    Some(certificate.clone()),
+                    Some(not_after),
+                    None,
+                    vec![
+                        OutboxMessage::Sign(SignRequest::Outcome(outcome.clone())),
+                        OutboxMessage::Verify(VerifyRequest::Outcome(outcome)),
+                    ],
+                )
+                .await?;
+                Ok(Conclusion::Success { certificate })
+            }
+            Err(failed) => {
+                let (issued, mismatches) = *failed;
+                tracing::error!(station = "check", enrolment = %record.id, ?mismatches,
+                    "ALARM: the authority issued what was not approved; withheld, to be revoked");
+                self.parts.metrics.withheld();
+                let certificate = issued.certificate().to_vec();
+                let outcome = issued.countersigned().outcome(
+                    &profile.name,
+                    OutcomeKind::Withheld,
+                    Some(&certificate),
+                    Some("check-failed".to_owned()),
+                );
+                let order = RevocationOrder {
+                    enrolment: record.id,
+                    attempt: record.attempt,
+                    profile: profile.name.clone(),
+                    authority: profile.authority_name.clone(),
+                    certificate_sha256: Bytes(sha256(&certificate).to_vec()),
+                    serial: countersign_profile::Certificate::parse(&certificate)
+                        .map(|certificate| certificate.serial_hex())
+                        .unwrap_or_default(),
+                    reason: "check-failed".to_owned(),
+                };
+                self.end(
+                    record,
+                    State::Withheld,
+                    Some(certificate),
+                    None,
+                    Some("check-failed".to_owned()),
+                    vec![
+                        OutboxMessage::Sign(SignRequest::Outcome(outcome.clone())),
+                        OutboxMessage::Verify(VerifyRequest::Outcome(outcome)),
+                        OutboxMessage::Verify(VerifyRequest::Order(order.clone())),
+                        OutboxMessage::Sign(SignRequest::Order(order)),
+                    ],
+                )
+                .await?;
+                Ok(withheld())
+            }
+        }
+    }
+
+    async fn end(
+        &self,
+        record: &Record,
+        state: State,
+        certificate: Option<Vec<u8>>,
+        not_after: Option<u64>,
+        code: Option<String>,
+        messages: Vec<OutboxMessage>,
+    ) -> Result<(), RecordError> {
+        let ending = Ending { state, certificate, not_after, code, messages };
+        self.parts.records.end(record.id, record.attempt, ending, (self.parts.now)()).await?;
+        self.parts.wake_outbox.notify_one();
+        Ok(())
+    }
+
+    fn report(&self, denial: DenialRecord) {
+        tracing::info!(
+            station = "admit",
+            profile = denial.profile,
+            code = denial.code,
+            detail = denial.detail,
+            source = denial.source,
+            "refused"
+        );
+        if self.denials.try_send(denial).is_err() {
+            tracing::warn!("a denial did not fit into the queue to the ledger");
+        }
+    }
+}
+
+fn recorded(record: &Record) -> Result<Countersigned, RecordError> {
+    Countersigned::recorded(record).ok_or(RecordError::Unreadable("countersigned bytes"))
+}
+
+fn withheld() -> Conclusion {
+    Conclusion::refused_after_approval(
+        "check-failed",
+        "the certificate that was issued is not the one approved; it is withheld",
+    )
+}
+
+/// A transaction ID as it may stand in a log: strangers choose it.
+fn shown(transaction_id: &[u8]) -> String {
+    transaction_id.escape_ascii().to_string().chars().take(80).collect()
+}

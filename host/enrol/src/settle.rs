@@ -1,0 +1,120 @@
+//! What a start finds: signatures without an outcome, enrolments that nobody asks for any more.
+
+use std::time::Duration;
+
+use countersign_ipc::{OutcomeKind, OutcomeRecord, SignReply, SignRequest, VerifyRequest};
+
+use crate::enrolments::Peers;
+use crate::record::{Ending, OutboxMessage, Record, RecordError, Records};
+use crate::state::State;
+
+const ASK: Duration = Duration::from_secs(20);
+
+/// Closes what was never submitted and has outlived `patience` seconds. Every signature ends with a
+/// submission or the mark `abandoned`; what the CA may have seen is never closed here.
+///
+/// # Errors
+/// [`RecordError`] of the store; what was closed before it stays closed.
+pub async fn settle(
+    records: &Records,
+    peers: &Peers,
+    patience: u64,
+    now: u64,
+) -> Result<usize, RecordError> {
+    let before = now.saturating_sub(patience);
+    let mut closed = 0;
+    for record in records.unmoved_since(State::Ready, before).await? {
+        let messages = messages(abandoned(&record));
+        end(records, &record, messages, now).await?;
+        closed += 1;
+    }
+    for record in records.unmoved_since(State::Waiting, before).await? {
+        end(records, &record, Vec::new(), now).await?;
+        closed += 1;
+    }
+    closed += close_unknown_signatures(records, peers, before, now).await?;
+    Ok(closed)
+}
+
+/// Signatures that `sign` made and this process never stored: it died in between. The device's
+/// retry gets the same bytes; without a retry they are closed.
+async fn close_unknown_signatures(
+    records: &Records,
+    peers: &Peers,
+    before: u64,
+    now: u64,
+) -> Result<usize, RecordError> {
+    let unsettled = match peers.sign.call(&SignRequest::Unsettled, ASK).await {
+        Ok(SignReply::Unsettled(unsettled)) => unsettled,
+        Ok(other) => {
+            tracing::warn!(?other, "sign did not say which signatures are unsettled");
+            return Ok(0);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "sign could not be asked for unsettled signatures");
+            return Ok(0);
+        }
+    };
+    let mut closed = 0;
+    for signature in unsettled.into_iter().filter(|signature| signature.signed_at < before) {
+        let latest = records.latest(signature.enrolment).await?;
+        let is_stored = latest.is_some_and(|record| {
+            record.attempt >= signature.attempt && record.state != State::Waiting
+        });
+        if is_stored {
+            // The row's own way ends it, or its message is already in the outbox.
+            continue;
+        }
+        let outcome = OutcomeRecord {
+            enrolment: signature.enrolment,
+            attempt: signature.attempt,
+            profile: String::new(),
+            outcome: OutcomeKind::Abandoned,
+            certificate: None,
+            code: Some("never-submitted".to_owned()),
+        };
+        for message in messages(outcome) {
+            records.post(signature.enrolment, &message, now).await?;
+        }
+        closed += 1;
+    }
+    Ok(closed)
+}
+
+fn abandoned(record: &Record) -> OutcomeRecord {
+    OutcomeRecord {
+        enrolment: record.id,
+        attempt: record.attempt,
+        profile: record.profile.clone(),
+        outcome: OutcomeKind::Abandoned,
+        certificate: None,
+        code: Some("never-submitted".to_owned()),
+    }
+}
+
+fn messages(outcome: OutcomeRecord) -> Vec<OutboxMessage> {
+    vec![
+        OutboxMessage::Sign(SignRequest::Outcome(outcome.clone())),
+        OutboxMessage::Verify(VerifyRequest::Outcome(outcome)),
+    ]
+}
+
+async fn end(
+    records: &Records,
+    record: &Record,
+    messages: Vec<OutboxMessage>,
+    now: u64,
+) -> Result<(), RecordError> {
+    let ending = Ending {
+        state: State::Abandoned,
+        certificate: None,
+        not_after: None,
+        code: Some("never-submitted".to_owned()),
+        messages,
+    };
+    match records.end(record.id, record.attempt, ending, now).await {
+        // A device came back in the same moment; its request has the word.
+        Err(RecordError::Overtaken { .. }) => Ok(()),
+        other => other,
+    }
+}
