@@ -1,0 +1,18 @@
+//! What an admin let a plug-in do.
+
+/// Powers granted by name in `[plugin.NAME.grants]`. Nothing is granted by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Grants {
+    /// The import `log`.
+    pub log: bool,
+    /// The import `kv`.
+    pub kv: bool,
+    /// The import `challenges`.
+    pub challenges: bool,
+}
+
+impl Grants {
+    /// Everything this host has: to look at a component (`inspect`), whose imports then refuse to
+    /// work.
+    pub(crate) const ALL: Self = Self { log: true, kv: true, challenges: true };
+}
