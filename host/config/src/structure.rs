@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -134,6 +136,23 @@ impl<'s> Walk<'s> {
         path: &str,
         key: Range<usize>,
     ) {
+        if let DeValue::String(text) = value.get_ref()
+            && let Some(verdict) = definition(schema).and_then(|name| profile_text(name, text))
+        {
+            if let Err(message) = verdict {
+                let what = BadValue::new(
+                    "bad-value",
+                    format!("`{path}`: {message}"),
+                    format!("write {}", lower_first(&self.description(schema))),
+                );
+                self.drafts.push(Draft {
+                    what,
+                    path: path.to_owned(),
+                    span: value.span(),
+                });
+            }
+            return;
+        }
         let schema = self.resolve(schema);
         if let Some(branches) = branches(schema) {
             return self.one_of(value, &branches, path, key);
@@ -364,10 +383,7 @@ impl<'s> Walk<'s> {
     }
 
     fn resolve(&self, schema: &'s Value) -> &'s Value {
-        let name = schema
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(|reference| reference.strip_prefix("#/$defs/"));
+        let name = definition(schema);
         match name {
             Some(name) => self
                 .schema
@@ -385,6 +401,37 @@ impl<'s> Walk<'s> {
             .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
             .unwrap_or_default()
     }
+}
+
+/// The name of the definition that a schema refers to.
+fn definition(schema: &Value) -> Option<&str> {
+    schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")
+}
+
+/// Checks a text of a profile's limits by the type that reads it; `None` for other definitions.
+fn profile_text(definition: &str, text: &str) -> Option<Result<(), String>> {
+    fn parse<T>(definition: &str, text: &str) -> Option<Result<(), String>>
+    where
+        T: JsonSchema + FromStr<Err: ToString>,
+    {
+        (T::schema_name() == definition).then(|| {
+            text.parse::<T>()
+                .map(drop)
+                .map_err(|error| error.to_string())
+        })
+    }
+    parse::<countersign_profile::AttributeType>(definition, text)
+        .or_else(|| parse::<countersign_profile::Duration>(definition, text))
+        .or_else(|| parse::<countersign_profile::ExtendedKeyUsage>(definition, text))
+        .or_else(|| parse::<countersign_profile::Name>(definition, text))
+        .or_else(|| parse::<countersign_profile::Oid>(definition, text))
+}
+
+fn lower_first(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(characters).collect()
+    })
 }
 
 fn join(path: &str, key: &str) -> String {
