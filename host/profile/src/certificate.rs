@@ -329,3 +329,6 @@ impl fmt::Debug for Certificate {
         write!(f, "Certificate(serial {serial}, sha256 {sha256})")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -336,3 +336,6 @@ fn challenge(attributes: &[(Oid, Tlv<'_>)]) -> Result<Option<Challenge>, CsrErro
     }
     Ok((!text.is_empty()).then_some(Challenge(text)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,6 +177,15 @@ impl PublicKey {
         self.rsa_exponent
     }
 
+    /// The modulus of an RSA key: big-endian octets without leading zeros. Two keys with one modulus
+    /// are one key, whatever else differs.
+    #[must_use]
+    pub fn rsa_modulus(&self) -> Option<&[u8]> {
+        self.rsa_exponent?;
+        let mut reader = only(&self.key_bits).ok()?.reader();
+        positive(&mut reader).ok()
+    }
+
     /// The SubjectPublicKeyInfo as received.
     #[must_use]
     pub fn spki_der(&self) -> &[u8] {
@@ -273,3 +282,6 @@ fn point(curve: &Oid, key: &[u8]) -> Result<KeyAlgorithm, KeyError> {
         Err(KeyError::Point)
     }
 }
+
+#[cfg(test)]
+mod tests;

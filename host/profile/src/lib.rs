@@ -10,6 +10,8 @@ mod constraints;
 mod csr;
 mod der;
 mod extension;
+#[cfg(test)]
+mod forge;
 mod issued;
 mod key;
 mod limits;
@@ -21,6 +23,7 @@ mod subject;
 mod text;
 mod time;
 mod vouch;
+mod weakness;
 
 pub use self::{
     certificate::{Certificate, CertificateError},

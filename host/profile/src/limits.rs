@@ -128,6 +128,13 @@ pub struct TemplateReference {
 }
 
 /// Why a request is not admitted, or its names not approved.
+///
+/// Codes of [`Limits::admit`]: `own-key`, `key-kind`, `key-size`, `rsa-exponent`, `weak-key`, `eku`,
+/// `key-usage`, `ca-true`, `no-names`, `multi-valued-rdn`, `subject-size`, `subject-attribute`,
+/// `subject-required`, `san-count`, `san-kind`, `wildcard-name`, `sid-uri`, `san-required`,
+/// `name-constraint`, `sid-extension`, `application-policies`, `template`, `extension`,
+/// `name-value-pair`, `attribute`. Of [`approve_names`](crate::approve_names): `no-names`,
+/// `name-not-vouched-for`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
 pub struct Refusal {
@@ -199,3 +206,6 @@ impl Default for SanLimits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,3 +75,6 @@ impl schemars::JsonSchema for Name {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -296,3 +296,6 @@ fn trailer_field(mut reader: Reader<'_>) -> Result<(), SignatureError> {
     }
     Ok(reader.finish()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,3 +62,6 @@ pub fn approve_names(
         None => Ok(ApprovedNames { names }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use crate::{
     key::KeyAlgorithm,
     oid::{Oid, known},
     san::San,
-    text,
+    text, weakness,
 };
 
 /// What holds for every request of this service, whatever its profile.
@@ -105,6 +105,9 @@ impl Limits {
                 "key-size",
                 format!("RSA of {bits} bits; {least} to {most} are allowed"),
             );
+        }
+        if let Some(weakness) = key.rsa_modulus().and_then(weakness::of_modulus) {
+            refusals.add("weak-key", weakness);
         }
         let least = self.keys.rsa_min_exponent.max(5);
         if let Some(exponent) = key.rsa_exponent()
