@@ -1,0 +1,172 @@
+//! What `serve` and `verify` may ask, and who of them what. Each message has its line here;
+//! there is no other.
+
+use countersign_ipc::{DenialRecord, Peer, Role, SignReply, SignRequest};
+use countersign_ledger::{self as ledger, Station};
+
+use crate::book::{BookError, Taken};
+use crate::process::Process;
+use crate::refusal::{About, Refused};
+
+/// Detail and names of a denial are cut by the ledger; what is longer than this is not read.
+const MAX_NAMES: usize = 256;
+
+impl Process {
+    /// Answers one message.
+    pub(crate) async fn answer(&self, peer: Peer, request: SignRequest) -> SignReply {
+        if !may_ask(peer.role, &request) {
+            return self.out_of_role(peer.role, &request).await;
+        }
+        match request {
+            SignRequest::Countersign { sealed, csr } => self.countersign(&sealed, &csr.0).await,
+            SignRequest::Outcome(record) => {
+                let outcome = record.outcome;
+                let taken = self.book.settle(record).await;
+                if let Ok(Ok(Taken::Now)) = taken {
+                    self.metrics.outcome(outcome);
+                }
+                self.done(taken)
+            }
+            SignRequest::Denied(record) => self.denied(peer.role, record).await,
+            SignRequest::Order(order) => {
+                let taken = self.book.order(order).await;
+                if let Ok(Ok(Taken::Now)) = taken {
+                    self.metrics.ordered();
+                }
+                self.done(taken)
+            }
+            SignRequest::Unsettled => match self.book.unsettled().await {
+                Ok(unsettled) => SignReply::Unsettled(unsettled),
+                Err(error) => self.unavailable(&error.into()),
+            },
+            SignRequest::Health => self.health().await,
+        }
+    }
+
+    async fn denied(&self, role: Role, record: DenialRecord) -> SignReply {
+        let by = match (role, record.station.as_str()) {
+            (Role::Serve, "admit") => Station::Admit,
+            (Role::Verify, "verify") => Station::Verify,
+            _ => return self.refused(Refused::new("station-differs", "not the station's process")),
+        };
+        let csr_sha256 = match record.csr_sha256.map(|octets| <[u8; 32]>::try_from(octets.0)) {
+            None => None,
+            Some(Ok(sha256)) => Some(sha256.into()),
+            Some(Err(_)) => {
+                return self.refused(Refused::new("csr-malformed", "expected 32 octets"));
+            }
+        };
+        self.metrics.denied();
+        if !self.denials.admit(by, &record.profile, &record.source, self.clock.now()) {
+            return SignReply::Done;
+        }
+        let entry = ledger::Event::Denied(ledger::Denial {
+            by,
+            profile: record.profile.into(),
+            code: record.code.into(),
+            detail: record.detail.into(),
+            csr_sha256,
+            names: record.names.iter().take(MAX_NAMES).map(Into::into).collect(),
+            source: record.source.into(),
+        });
+        match self.record(vec![entry]).await {
+            Ok(()) => SignReply::Done,
+            Err(error) => self.unavailable(&error),
+        }
+    }
+
+    async fn health(&self) -> SignReply {
+        let detail = self.why_not_ready().await;
+        SignReply::Healthy { ready: detail.is_empty(), detail }
+    }
+
+    /// Everything that keeps the process from signing now.
+    pub(crate) async fn why_not_ready(&self) -> Vec<String> {
+        let mut detail = self.readiness.details();
+        detail.extend(self.countersigner.certificate_trouble());
+        if let Err(error) = self.countersigner.token_health().await {
+            detail.push(format!("token: {error}"));
+        }
+        if let Err(error) = self.ledger.size().await {
+            detail.push(format!("store: {error}"));
+        }
+        detail.extend(self.fuse.fill().iter().filter(|fill| fill.is_full()).map(|fill| {
+            format!(
+                "fuse: {} signatures in the last {}, {} are allowed",
+                fill.used, fill.window, fill.limit
+            )
+        }));
+        detail
+    }
+
+    fn done(&self, taken: Result<Result<Taken, Refused>, BookError>) -> SignReply {
+        match taken {
+            Ok(Ok(Taken::Now | Taken::Before)) => SignReply::Done,
+            Ok(Err(refused)) => self.refused(refused),
+            Err(error) => self.unavailable(&error),
+        }
+    }
+
+    fn refused(&self, refused: Refused) -> SignReply {
+        tracing::warn!(code = refused.code, detail = refused.detail, "a message was not taken");
+        self.metrics.refused(refused.code);
+        SignReply::Refused { code: refused.code.to_owned() }
+    }
+
+    fn unavailable(&self, error: &BookError) -> SignReply {
+        self.notice(error);
+        self.metrics.unavailable();
+        SignReply::Unavailable { retry_after: 5, detail: error.to_string() }
+    }
+
+    /// A peer asks what its role never asks: the process behind it is not the one we know.
+    async fn out_of_role(&self, role: Role, request: &SignRequest) -> SignReply {
+        let refused = Refused::new("not-your-role", format!("role {role} does not ask this"));
+        self.metrics.refused(refused.code);
+        tracing::error!(%role, "a peer asked for what its role never asks");
+        let source = role.to_string();
+        if self.denials.admit(Station::Sign, "", &source, self.clock.now()) {
+            let entry = match request {
+                SignRequest::Countersign { sealed, csr } => {
+                    About::unproven(sealed, &csr.0).entry(&refused)
+                }
+                _ => ledger::Event::Denied(ledger::Denial {
+                    by: Station::Sign,
+                    profile: "".into(),
+                    code: refused.code.into(),
+                    detail: refused.detail.as_str().into(),
+                    csr_sha256: None,
+                    names: Vec::new(),
+                    source: source.into(),
+                }),
+            };
+            if let Err(error) = self.record(vec![entry]).await {
+                return self.unavailable(&error);
+            }
+        }
+        SignReply::Refused { code: refused.code.to_owned() }
+    }
+}
+
+/// Only `serve` has signatures made and tells their outcomes.
+fn may_ask(role: Role, request: &SignRequest) -> bool {
+    match (role, request) {
+        (
+            Role::Serve,
+            SignRequest::Countersign { .. }
+            | SignRequest::Outcome(_)
+            | SignRequest::Denied(_)
+            | SignRequest::Order(_)
+            | SignRequest::Unsettled
+            | SignRequest::Health,
+        )
+        | (Role::Verify, SignRequest::Denied(_) | SignRequest::Order(_) | SignRequest::Health) => {
+            true
+        }
+        (
+            Role::Verify,
+            SignRequest::Countersign { .. } | SignRequest::Outcome(_) | SignRequest::Unsettled,
+        )
+        | (Role::Sign | Role::Admin, _) => false,
+    }
+}

@@ -1,0 +1,52 @@
+//! Tables of `sign.db`: the ledger's, then ours.
+
+use countersign_ledger as ledger;
+use countersign_store::Migration;
+
+/// In order; what was released is never changed.
+pub(crate) const MIGRATIONS: &[Migration] = &[ledger::MIGRATION, SIGNATURES];
+
+/// The rules that must hold whatever the code does: one signature for each attempt, at most one
+/// of an enrolment without an outcome, at most one that was issued, and no signed octets left
+/// once the outcome is known.
+const SIGNATURES: Migration = Migration {
+    name: "sign-0001",
+    sql: "
+        CREATE TABLE signature (
+            enrolment          BLOB NOT NULL CHECK (length(enrolment) = 32),
+            attempt            INTEGER NOT NULL CHECK (attempt >= 1),
+            profile            TEXT NOT NULL,
+            csr_sha256         BLOB NOT NULL CHECK (length(csr_sha256) = 32),
+            info_sha256        BLOB NOT NULL CHECK (length(info_sha256) = 32),
+            spki_sha256        BLOB NOT NULL CHECK (length(spki_sha256) = 32),
+            cms                BLOB,
+            cms_sha256         BLOB NOT NULL CHECK (length(cms_sha256) = 32),
+            ledger_index       INTEGER NOT NULL UNIQUE,
+            signed_at          INTEGER NOT NULL,
+            outcome            TEXT
+                CHECK (outcome IN ('issued', 'refused', 'withheld', 'abandoned')),
+            certificate_sha256 BLOB CHECK (length(certificate_sha256) = 32),
+            settled_at         INTEGER,
+            PRIMARY KEY (enrolment, attempt),
+            CHECK ((outcome IS NULL) = (cms IS NOT NULL)),
+            CHECK ((outcome IS NULL) = (settled_at IS NULL))
+        ) STRICT, WITHOUT ROWID;
+        CREATE UNIQUE INDEX signature_unsettled ON signature (enrolment) WHERE outcome IS NULL;
+        CREATE UNIQUE INDEX signature_issued ON signature (enrolment) WHERE outcome = 'issued';
+        CREATE INDEX signature_by_time ON signature (signed_at);
+
+        CREATE TABLE revocation_order (
+            authority          TEXT NOT NULL,
+            certificate_sha256 BLOB NOT NULL CHECK (length(certificate_sha256) = 32),
+            enrolment          BLOB NOT NULL,
+            attempt            INTEGER NOT NULL,
+            profile            TEXT NOT NULL,
+            serial             TEXT NOT NULL,
+            reason             TEXT NOT NULL,
+            ledger_index       INTEGER NOT NULL UNIQUE,
+            ordered_at         INTEGER NOT NULL,
+            PRIMARY KEY (authority, certificate_sha256),
+            FOREIGN KEY (enrolment, attempt) REFERENCES signature (enrolment, attempt)
+        ) STRICT, WITHOUT ROWID;
+    ",
+};
