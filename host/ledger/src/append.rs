@@ -21,6 +21,9 @@ pub const MIGRATION: Migration = Migration {
         ) STRICT;
         CREATE INDEX ledger_by_enrolment ON ledger (json_extract(body, '$.enrolment'))
             WHERE json_extract(body, '$.enrolment') IS NOT NULL;
+        CREATE TRIGGER ledger_has_no_gaps BEFORE INSERT ON ledger
+            WHEN NEW.idx <> (SELECT coalesce(max(idx) + 1, 0) FROM ledger)
+            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
         CREATE TRIGGER ledger_is_not_rewritten BEFORE UPDATE ON ledger
             BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
         CREATE TRIGGER ledger_is_not_cut BEFORE DELETE ON ledger
@@ -57,11 +60,7 @@ pub fn append(
     let last = tx
         .prepare_cached("SELECT idx, time, hash FROM ledger ORDER BY idx DESC LIMIT 1")?
         .query_row([], |row| {
-            Ok((
-                row.get::<_, i64>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, [u8; 32]>(2)?,
-            ))
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, [u8; 32]>(2)?))
         })
         .optional()?;
     let (index, previous, earliest) = match last {
@@ -77,22 +76,12 @@ pub fn append(
     } else if earliest - now <= CLOCK_TOLERANCE {
         earliest
     } else {
-        return Err(LedgerError::ClockBackwards {
-            last: earliest,
-            now,
-        });
+        return Err(LedgerError::ClockBackwards { last: earliest, now });
     };
 
     let kind = event.kind().as_str().to_owned();
-    let mut entry = Entry {
-        index,
-        time,
-        kind,
-        lab,
-        body: event.body()?,
-        previous,
-        hash: Digest::default(),
-    };
+    let mut entry =
+        Entry { index, time, kind, lab, body: event.body()?, previous, hash: Digest::default() };
     entry.hash = entry.computed_hash();
     let too_far = |_| LedgerError::NotCanonical {
         kind: entry.kind.clone(),
@@ -111,15 +100,9 @@ pub fn append(
         entry.previous.0,
         entry.hash.0,
     ])?;
-    Ok(Position {
-        index: entry.index,
-        hash: entry.hash,
-    })
+    Ok(Position { index: entry.index, hash: entry.hash })
 }
 
 fn damaged(problem: &str) -> LedgerError {
-    LedgerError::Damaged {
-        index: 0,
-        problem: problem.into(),
-    }
+    LedgerError::Damaged { index: 0, problem: problem.into() }
 }

@@ -14,18 +14,13 @@ const MAX_DEPTH: u32 = 16;
 
 /// The canonical JSON of `body`.
 pub(crate) fn to_canonical<B: Serialize>(kind: &str, body: &B) -> Result<String, LedgerError> {
-    let not_canonical = |problem: String| LedgerError::NotCanonical {
-        kind: kind.to_owned(),
-        problem,
-    };
+    let not_canonical =
+        |problem: String| LedgerError::NotCanonical { kind: kind.to_owned(), problem };
     let value = serde_json::to_value(body).map_err(|error| not_canonical(error.to_string()))?;
     let mut text = String::with_capacity(512);
     write_value(&mut text, &value, MAX_DEPTH).map_err(|problem| not_canonical(problem.into()))?;
     if text.len() > MAX_BODY {
-        return Err(LedgerError::TooLarge {
-            kind: kind.to_owned(),
-            octets: text.len(),
-        });
+        return Err(LedgerError::TooLarge { kind: kind.to_owned(), octets: text.len() });
     }
     Ok(text)
 }
@@ -41,11 +36,7 @@ pub(crate) fn check_canonical(text: &str) -> Result<Value, String> {
     if !value.is_object() {
         return Err("not a JSON object".into());
     }
-    if again == text {
-        Ok(value)
-    } else {
-        Err("not in canonical form".into())
-    }
+    if again == text { Ok(value) } else { Err("not in canonical form".into()) }
 }
 
 fn write_value(out: &mut String, value: &Value, depth: u32) -> Result<(), &'static str> {
@@ -130,14 +121,8 @@ mod tests {
     #[test]
     fn fractions_depth_and_size_are_refused() {
         let refused = |body: serde_json::Value| to_canonical("test", &body).unwrap_err();
-        assert!(matches!(
-            refused(serde_json::json!({"a": 0.5})),
-            LedgerError::NotCanonical { .. }
-        ));
-        let deep = (0..40).fold(
-            serde_json::json!({}),
-            |deep, _| serde_json::json!({"a": deep}),
-        );
+        assert!(matches!(refused(serde_json::json!({"a": 0.5})), LedgerError::NotCanonical { .. }));
+        let deep = (0..40).fold(serde_json::json!({}), |deep, _| serde_json::json!({"a": deep}));
         assert!(matches!(refused(deep), LedgerError::NotCanonical { .. }));
         let large = serde_json::json!({"a": "x".repeat(MAX_BODY)});
         assert!(matches!(refused(large), LedgerError::TooLarge { .. }));

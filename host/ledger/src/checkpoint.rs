@@ -51,9 +51,7 @@ impl Checkpoint {
     /// What an origin must be, to stand in a line of its own and before a signature.
     pub(crate) fn is_origin(origin: &str) -> bool {
         (1..=128).contains(&origin.len())
-            && origin
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'+')
+            && origin.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+')
     }
 
     /// The signed note, seven lines.
@@ -76,9 +74,8 @@ impl Checkpoint {
         if note.len() > MAX_NOTE {
             return Err(NoteError::Malformed("too long"));
         }
-        let (text, signature) = note
-            .split_once("\n\n")
-            .ok_or(NoteError::Malformed("no empty line after the text"))?;
+        let (text, signature) =
+            note.split_once("\n\n").ok_or(NoteError::Malformed("no empty line after the text"))?;
         let checkpoint = Self::from_text(text)?;
 
         let signature = signature
@@ -105,18 +102,12 @@ impl Checkpoint {
 
     fn from_text(text: &str) -> Result<Self, NoteError> {
         let mut lines = text.split('\n');
-        let mut line = || {
-            lines
-                .next()
-                .ok_or(NoteError::Malformed("fewer than four lines"))
-        };
+        let mut line = || lines.next().ok_or(NoteError::Malformed("fewer than four lines"));
         let origin = line()?;
         if !Self::is_origin(origin) {
             return Err(NoteError::Malformed("the first line is not an origin"));
         }
-        let size = line()?
-            .parse()
-            .map_err(|_| NoteError::Malformed("no size"))?;
+        let size = line()?.parse().map_err(|_| NoteError::Malformed("no size"))?;
         let root = STANDARD
             .decode(line()?)
             .ok()
@@ -126,12 +117,7 @@ impl Checkpoint {
             .strip_prefix("time ")
             .and_then(|time| time.parse().ok())
             .ok_or(NoteError::Malformed("no time"))?;
-        let checkpoint = Self {
-            origin: origin.to_owned(),
-            size,
-            root: Digest(root),
-            time,
-        };
+        let checkpoint = Self { origin: origin.to_owned(), size, root: Digest(root), time };
         // One text for one state: no leading zeros, no signs, no further lines.
         if checkpoint.to_string().strip_suffix('\n') == Some(text) {
             Ok(checkpoint)
@@ -144,18 +130,8 @@ impl Checkpoint {
 /// The text that is signed, with the line break that ends it.
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            origin,
-            size,
-            root,
-            time,
-        } = self;
-        writeln!(
-            f,
-            "{}\n{size}\n{}\ntime {time}",
-            Text::new(origin),
-            STANDARD.encode(root.0)
-        )
+        let Self { origin, size, root, time } = self;
+        writeln!(f, "{}\n{size}\n{}\ntime {time}", Text::new(origin), STANDARD.encode(root.0))
     }
 }
 
@@ -192,23 +168,15 @@ mod tests {
             let mut altered = note.clone().into_bytes();
             altered[place] ^= 1;
             if let Ok(altered) = String::from_utf8(altered) {
-                assert!(
-                    Checkpoint::from_note(&altered, &keys).is_err(),
-                    "octet {place}"
-                );
+                assert!(Checkpoint::from_note(&altered, &keys).is_err(), "octet {place}");
             }
         }
     }
 
     #[test]
     fn another_key_is_named() {
-        let note = checkpoint()
-            .to_note(&CheckpointKey::generate().unwrap())
-            .unwrap();
+        let note = checkpoint().to_note(&CheckpointKey::generate().unwrap()).unwrap();
         let keys = [CheckpointKey::generate().unwrap().verifying_key().clone()];
-        assert!(matches!(
-            Checkpoint::from_note(&note, &keys),
-            Err(NoteError::UnknownKey(_))
-        ));
+        assert!(matches!(Checkpoint::from_note(&note, &keys), Err(NoteError::UnknownKey(_))));
     }
 }

@@ -57,28 +57,19 @@ impl CheckpointFile {
         let begin = length.saturating_sub(TAIL);
         let mut tail = Vec::new();
         file.seek(SeekFrom::Start(begin)).map_err(unusable)?;
-        (&mut file)
-            .take(TAIL)
-            .read_to_end(&mut tail)
-            .map_err(unusable)?;
+        (&mut file).take(TAIL).read_to_end(&mut tail).map_err(unusable)?;
         let (note, torn) = last_note(&tail);
         let last = match note {
             None if begin > 0 => {
                 let problem = NoteError::Malformed("its last 4 KiB hold no whole note");
-                return Err(OpenError::BadCheckpoint {
-                    path: path.into(),
-                    problem,
-                });
+                return Err(OpenError::BadCheckpoint { path: path.into(), problem });
             }
             None => None,
             Some(note) => Some(
                 std::str::from_utf8(note)
                     .map_err(|_| NoteError::Malformed("not UTF-8"))
                     .and_then(|note| Checkpoint::from_note(note, keys))
-                    .map_err(|problem| OpenError::BadCheckpoint {
-                        path: path.into(),
-                        problem,
-                    })?,
+                    .map_err(|problem| OpenError::BadCheckpoint { path: path.into(), problem })?,
             ),
         };
         if torn > 0 {
@@ -91,21 +82,12 @@ impl CheckpointFile {
                 }
             })?;
         }
-        Ok((
-            Self {
-                path: path.into(),
-                file,
-            },
-            last,
-        ))
+        Ok((Self { path: path.into(), file }, last))
     }
 
     /// Appends one note; durable when this returns.
     pub(crate) fn append(&mut self, note: &str) -> Result<(), LedgerError> {
-        let written = self
-            .file
-            .write_all(note.as_bytes())
-            .and_then(|()| self.file.sync_all());
+        let written = self.file.write_all(note.as_bytes()).and_then(|()| self.file.sync_all());
         written.map_err(|error| LedgerError::CheckpointFile {
             path: self.path.clone(),
             problem: error.to_string(),
@@ -131,10 +113,7 @@ pub(crate) fn read_all(
             None => each(Item::Torn),
             Some(note) => {
                 number += 1;
-                each(Item::Note {
-                    number,
-                    checkpoint: Checkpoint::from_note(&note, keys),
-                });
+                each(Item::Note { number, checkpoint: Checkpoint::from_note(&note, keys) });
             }
         }
     }
@@ -143,10 +122,7 @@ pub(crate) fn read_all(
 
 pub(crate) enum Item {
     /// The `number`-th note, from 1.
-    Note {
-        number: u64,
-        checkpoint: Result<Checkpoint, NoteError>,
-    },
+    Note { number: u64, checkpoint: Result<Checkpoint, NoteError> },
     /// The file ends within a note.
     Torn,
 }
@@ -159,10 +135,7 @@ fn read_note(input: &mut impl BufRead) -> std::io::Result<Option<Option<String>>
     let mut last = false;
     loop {
         line.clear();
-        input
-            .by_ref()
-            .take(MAX_NOTE as u64)
-            .read_until(b'\n', &mut line)?;
+        input.by_ref().take(MAX_NOTE as u64).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Ok((!note.is_empty()).then_some(None));
         }

@@ -81,10 +81,7 @@ impl CheckpointKey {
             .create_new(true)
             .mode(0o600)
             .open(path)
-            .and_then(|mut file| {
-                file.write_all(pem.as_bytes())
-                    .and_then(|()| file.sync_all())
-            })
+            .and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()))
             .and_then(|()| match path.parent() {
                 Some(parent) if !parent.as_os_str().is_empty() => {
                     std::fs::File::open(parent)?.sync_all()
@@ -107,15 +104,9 @@ impl CheckpointKey {
         let own = rustix::process::geteuid().as_raw();
         let pem = read_file(path, |metadata| {
             if metadata.uid() != own && metadata.uid() != 0 {
-                Some(format!(
-                    "it belongs to uid {}, this process is uid {own}",
-                    metadata.uid()
-                ))
+                Some(format!("it belongs to uid {}, this process is uid {own}", metadata.uid()))
             } else if metadata.mode() & 0o177 != 0 {
-                Some(format!(
-                    "expected mode 0600, found {:04o}",
-                    metadata.mode() & 0o7777
-                ))
+                Some(format!("expected mode 0600, found {:04o}", metadata.mode() & 0o7777))
             } else {
                 None
             }
@@ -162,10 +153,7 @@ impl VerifyingKey {
         let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, spki).map_err(|_| wrong())?;
         // aws-lc-rs also takes bare points; the key ID is of the whole structure.
         if spki.first() == Some(&0x30) {
-            Ok(Self {
-                spki: spki.to_vec(),
-                key,
-            })
+            Ok(Self { spki: spki.to_vec(), key })
         } else {
             Err(wrong())
         }
@@ -249,9 +237,7 @@ fn read_file(
         return Err(file_error(problem));
     }
     let mut text = Zeroizing::new(String::with_capacity(4096));
-    file.take(MAX_FILE)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
+    file.take(MAX_FILE).read_to_string(&mut text).map_err(unreadable)?;
     Ok(text)
 }
 
@@ -295,16 +281,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("checkpoint.key");
         let made = CheckpointKey::create_file(&path).unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let read = CheckpointKey::from_file(&path).unwrap();
         assert_eq!(made.verifying_key(), read.verifying_key());
-        assert!(matches!(
-            CheckpointKey::create_file(&path),
-            Err(KeyError::File { .. })
-        ));
+        assert!(matches!(CheckpointKey::create_file(&path), Err(KeyError::File { .. })));
 
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         let error = CheckpointKey::from_file(&path).unwrap_err().to_string();

@@ -53,8 +53,7 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|_| serde::de::Error::custom("expected 64 hexadecimal digits"))
+        text.parse().map_err(|_| serde::de::Error::custom("expected 64 hexadecimal digits"))
     }
 }
 

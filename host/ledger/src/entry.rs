@@ -105,10 +105,7 @@ impl Entry {
         }
         Err(EntryError {
             index: self.index,
-            problem: format!(
-                "its content has the hash {computed}, beside it stands {}",
-                self.hash
-            ),
+            problem: format!("its content has the hash {computed}, beside it stands {}", self.hash),
         })
     }
 
@@ -117,10 +114,7 @@ impl Entry {
     /// # Errors
     /// [`EntryError`] for a kind or body of a later version.
     pub fn event(&self) -> Result<Event, EntryError> {
-        let error = |problem| EntryError {
-            index: self.index,
-            problem,
-        };
+        let error = |problem| EntryError { index: self.index, problem };
         let kind: Kind = self.kind.parse().map_err(error)?;
         Event::from_body(kind, &self.body).map_err(|problem| error(problem.to_string()))
     }
@@ -140,8 +134,7 @@ impl Entry {
         }
         check_canonical(&self.body).map_err(|problem| format!("body: {problem}"))?;
         if self.kind.parse::<Kind>().is_ok() {
-            self.event()
-                .map_err(|error| format!("body: {}", error.problem))?;
+            self.event().map_err(|error| format!("body: {}", error.problem))?;
         }
         Ok(())
     }
@@ -159,10 +152,7 @@ fn number(row: &Row<'_>, place: usize, name: &str) -> Result<u64, String> {
         ValueRef::Integer(number) => {
             u64::try_from(number).map_err(|_| format!("{name}: negative number {number}"))
         }
-        other => Err(format!(
-            "{name}: expected a number, found {}",
-            other.data_type()
-        )),
+        other => Err(format!("{name}: expected a number, found {}", other.data_type())),
     }
 }
 
@@ -170,13 +160,8 @@ fn text(row: &Row<'_>, place: usize, name: &str) -> Result<String, String> {
     match value(row, place, name)? {
         ValueRef::Text(text) => String::from_utf8(text.to_vec())
             .map_err(|_| format!("{name}: expected UTF-8, found other octets")),
-        ValueRef::Null => Err(format!(
-            "{name}: missing, or over the limit of {MAX_BODY} octets"
-        )),
-        other => Err(format!(
-            "{name}: expected text, found {}",
-            other.data_type()
-        )),
+        ValueRef::Null => Err(format!("{name}: missing, or over the limit of {MAX_BODY} octets")),
+        other => Err(format!("{name}: expected text, found {}", other.data_type())),
     }
 }
 
@@ -185,14 +170,10 @@ fn digest(row: &Row<'_>, place: usize, name: &str) -> Result<Digest, String> {
         ValueRef::Blob(octets) => <[u8; 32]>::try_from(octets)
             .map(Digest)
             .map_err(|_| format!("{name}: expected 32 octets, found {}", octets.len())),
-        other => Err(format!(
-            "{name}: expected 32 octets, found {}",
-            other.data_type()
-        )),
+        other => Err(format!("{name}: expected 32 octets, found {}", other.data_type())),
     }
 }
 
 fn value<'r>(row: &'r Row<'_>, place: usize, name: &str) -> Result<ValueRef<'r>, String> {
-    row.get_ref(place)
-        .map_err(|error| format!("{name}: {error}"))
+    row.get_ref(place).map_err(|error| format!("{name}: {error}"))
 }

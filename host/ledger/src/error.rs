@@ -70,10 +70,7 @@ impl From<rusqlite::Error> for LedgerError {
 
 impl From<EntryError> for LedgerError {
     fn from(error: EntryError) -> Self {
-        Self::Damaged {
-            index: error.index,
-            problem: error.problem,
-        }
+        Self::Damaged { index: error.index, problem: error.problem }
     }
 }
 

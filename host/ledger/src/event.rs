@@ -10,6 +10,7 @@ use crate::{Digest, LedgerError, Text};
 
 /// Something that happened. Each kind has a body of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "made one at a time, written and dropped")]
 pub enum Event {
     /// An approval was countersigned.
     Signed(Signed),
@@ -404,13 +405,7 @@ impl Event {
 
     /// Whether this entry may be earlier than the one before it.
     pub(crate) fn sets_clock_back(&self) -> bool {
-        matches!(
-            self,
-            Self::Gap(Gap {
-                lost: Lost::Clock { .. },
-                ..
-            })
-        )
+        matches!(self, Self::Gap(Gap { lost: Lost::Clock { .. }, .. }))
     }
 }
 
@@ -457,15 +452,9 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == word)
-            .ok_or_else(|| {
-                let known = Self::ALL.map(Self::as_str).join(", ");
-                format!(
-                    "expected a kind of ledger entry ({known}), found `{}`",
-                    Text::new(word)
-                )
-            })
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            format!("expected a kind of ledger entry ({known}), found `{}`", Text::new(word))
+        })
     }
 }

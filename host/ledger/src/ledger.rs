@@ -77,11 +77,7 @@ impl Ledger {
         if let Some(problem) = found {
             let (size, root) = store.read_blocking(|c| check_chain(c, 0, GENESIS))?;
             (checkpoints.size, checkpoints.root) = (size, root);
-            let gap = Gap {
-                lost: problem.lost,
-                who: Text::new(who),
-                reason: Text::new(reason),
-            };
+            let gap = Gap { lost: problem.lost, who: Text::new(who), reason: Text::new(reason) };
             let event = Event::Gap(gap);
             store.try_write_blocking(move |tx| append(tx, &event, now, lab))?;
         }
@@ -90,10 +86,7 @@ impl Ledger {
 
     fn start(store: &Store, checkpoints: Checkpoints, now: u64) -> Result<Self, OpenError> {
         let checkpoints = Arc::new(Mutex::new(checkpoints));
-        let ledger = Self {
-            store: store.clone(),
-            checkpoints,
-        };
+        let ledger = Self { store: store.clone(), checkpoints };
         ledger.checkpoint_blocking(now)?;
         Ok(ledger)
     }
@@ -104,9 +97,7 @@ impl Ledger {
     /// # Errors
     /// As [`append`].
     pub async fn append(&self, event: Event, now: u64, lab: bool) -> Result<Position, LedgerError> {
-        self.store
-            .try_write(move |tx| append(tx, &event, now, lab))
-            .await
+        self.store.try_write(move |tx| append(tx, &event, now, lab)).await
     }
 
     /// Checks the chain since the last checkpoint, then signs and appends a new one; durable when
@@ -117,9 +108,7 @@ impl Ledger {
     /// longer fits: stop signing then.
     pub async fn checkpoint(&self, now: u64) -> Result<Checkpoint, LedgerError> {
         let checkpoints = Arc::clone(&self.checkpoints);
-        self.store
-            .try_read(move |connection| lock(&checkpoints).write(connection, now))
-            .await
+        self.store.try_read(move |connection| lock(&checkpoints).write(connection, now)).await
     }
 
     /// [`Ledger::checkpoint`] for threads outside an async runtime.
@@ -127,8 +116,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::checkpoint`].
     pub fn checkpoint_blocking(&self, now: u64) -> Result<Checkpoint, LedgerError> {
-        self.store
-            .read_blocking(|connection| lock(&self.checkpoints).write(connection, now))
+        self.store.read_blocking(|connection| lock(&self.checkpoints).write(connection, now))
     }
 
     /// The checkpoint written last.
@@ -142,9 +130,7 @@ impl Ledger {
     /// # Errors
     /// As [`query::entries`].
     pub async fn entries(&self, filter: Filter) -> Result<Vec<Entry>, LedgerError> {
-        self.store
-            .try_read(move |connection| query::entries(connection, &filter))
-            .await
+        self.store.try_read(move |connection| query::entries(connection, &filter)).await
     }
 
     /// All that names one enrolment.
@@ -152,9 +138,7 @@ impl Ledger {
     /// # Errors
     /// As [`query::summary`].
     pub async fn summary(&self, enrolment: Digest) -> Result<Summary, LedgerError> {
-        self.store
-            .try_read(move |connection| query::summary(connection, enrolment))
-            .await
+        self.store.try_read(move |connection| query::summary(connection, enrolment)).await
     }
 
     /// How many entries there are.
@@ -177,12 +161,7 @@ impl Checkpoints {
         store: &Store,
         settings: CheckpointSettings,
     ) -> Result<(Self, Option<Problem>), OpenError> {
-        let CheckpointSettings {
-            path,
-            origin,
-            key,
-            older_keys,
-        } = settings;
+        let CheckpointSettings { path, origin, key, older_keys } = settings;
         if !Checkpoint::is_origin(&origin) {
             return Err(OpenError::File {
                 path,
@@ -209,36 +188,18 @@ impl Checkpoints {
             None => {
                 let entries = store.read_blocking(query::size)?;
                 let problem = (entries > 0).then(|| Problem {
-                    error: OpenError::CheckpointsMissing {
-                        path: path.clone(),
-                        entries,
-                    },
+                    error: OpenError::CheckpointsMissing { path: path.clone(), entries },
                     lost: Lost::Checkpoints,
                 });
                 (0, GENESIS, problem)
             }
         };
-        Ok((
-            Self {
-                file,
-                origin,
-                key,
-                size,
-                root,
-                written: last,
-            },
-            problem,
-        ))
+        Ok((Self { file, origin, key, size, root, written: last }, problem))
     }
 
     fn write(&mut self, connection: &Connection, now: u64) -> Result<Checkpoint, LedgerError> {
         let (size, root) = check_chain(connection, self.size, self.root)?;
-        let checkpoint = Checkpoint {
-            origin: self.origin.clone(),
-            size,
-            root,
-            time: now,
-        };
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size, root, time: now };
         self.file.append(&checkpoint.to_note(&self.key)?)?;
         tracing::debug!(size, path = %self.file.path().display(), "ledger checkpoint");
         (self.size, self.root) = (size, root);
@@ -253,36 +214,18 @@ fn compare(
     last: &Checkpoint,
     path: &std::path::Path,
 ) -> Result<Option<Problem>, LedgerError> {
-    let lost = || Lost::Entries {
-        size: last.size,
-        root: last.root,
-        time: last.time,
-    };
+    let lost = || Lost::Entries { size: last.size, root: last.root, time: last.time };
     let entries = query::size(connection)?;
     if entries < last.size {
-        let error = OpenError::Truncated {
-            path: path.into(),
-            size: last.size,
-            time: last.time,
-            entries,
-        };
-        return Ok(Some(Problem {
-            error,
-            lost: lost(),
-        }));
+        let error =
+            OpenError::Truncated { path: path.into(), size: last.size, time: last.time, entries };
+        return Ok(Some(Problem { error, lost: lost() }));
     }
     let found = root_at(connection, last.size)?;
     if found != last.root {
-        let error = OpenError::Differs {
-            path: path.into(),
-            size: last.size,
-            expected: last.root,
-            found,
-        };
-        return Ok(Some(Problem {
-            error,
-            lost: lost(),
-        }));
+        let error =
+            OpenError::Differs { path: path.into(), size: last.size, expected: last.root, found };
+        return Ok(Some(Problem { error, lost: lost() }));
     }
     Ok(None)
 }
@@ -292,17 +235,10 @@ fn root_at(connection: &Connection, size: u64) -> Result<Digest, LedgerError> {
     let Some(index) = size.checked_sub(1) else {
         return Ok(GENESIS);
     };
-    let filter = Filter {
-        from: index,
-        limit: 1,
-        ..Filter::default()
-    };
+    let filter = Filter { from: index, limit: 1, ..Filter::default() };
     match query::entries(connection, &filter)?.first() {
         Some(entry) if entry.index == index => Ok(entry.hash),
-        _ => Err(LedgerError::Damaged {
-            index,
-            problem: "the entry is missing".into(),
-        }),
+        _ => Err(LedgerError::Damaged { index, problem: "the entry is missing".into() }),
     }
 }
 
@@ -317,26 +253,17 @@ fn check_chain(
     if found != root {
         let problem =
             format!("the last checkpoint says {root} for the first {size} entries, found {found}");
-        return Err(LedgerError::Damaged {
-            index: size.saturating_sub(1),
-            problem,
-        });
+        return Err(LedgerError::Damaged { index: size.saturating_sub(1), problem });
     }
     let (mut size, mut root) = (size, root);
     loop {
-        let filter = Filter {
-            from: size,
-            ..Filter::default()
-        };
+        let filter = Filter { from: size, ..Filter::default() };
         let entries = query::entries(connection, &filter)?;
         if entries.is_empty() {
             return Ok((size, root));
         }
         for entry in entries {
-            let damaged = |problem| LedgerError::Damaged {
-                index: size,
-                problem,
-            };
+            let damaged = |problem| LedgerError::Damaged { index: size, problem };
             if entry.index != size {
                 return Err(damaged(format!("missing; the next one is {}", entry.index)));
             }

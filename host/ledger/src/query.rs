@@ -24,14 +24,7 @@ pub struct Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        Self {
-            from: 0,
-            limit: 1000,
-            kind: None,
-            enrolment: None,
-            since: None,
-            until: None,
-        }
+        Self { from: 0, limit: 1000, kind: None, enrolment: None, since: None, until: None }
     }
 }
 
@@ -111,11 +104,7 @@ pub fn entries(connection: &Connection, filter: &Filter) -> Result<Vec<Entry>, L
 /// # Errors
 /// As [`entries`].
 pub fn summary(connection: &Connection, enrolment: Digest) -> Result<Summary, LedgerError> {
-    let filter = Filter {
-        enrolment: Some(enrolment),
-        limit: u32::MAX,
-        ..Filter::default()
-    };
+    let filter = Filter { enrolment: Some(enrolment), limit: u32::MAX, ..Filter::default() };
     let entries = entries(connection, &filter)?;
     let mut signed = Vec::new();
     let mut settled = Vec::new();
@@ -133,16 +122,6 @@ pub fn summary(connection: &Connection, enrolment: Digest) -> Result<Summary, Le
     }
     certificates.sort_unstable();
     certificates.dedup();
-    let unsettled = signed
-        .iter()
-        .copied()
-        .filter(|attempt| !settled.contains(attempt))
-        .collect();
-    Ok(Summary {
-        enrolment,
-        signed,
-        unsettled,
-        certificates,
-        entries,
-    })
+    let unsettled = signed.iter().copied().filter(|attempt| !settled.contains(attempt)).collect();
+    Ok(Summary { enrolment, signed, unsettled, certificates, entries })
 }

@@ -141,21 +141,14 @@ mod tests {
 
     #[test]
     fn ordinary_letters_of_any_script_stay() {
-        assert_eq!(
-            Text::new("CN=Müller Žižka 山田 🙂").as_str(),
-            "CN=Müller Žižka 山田 🙂"
-        );
+        assert_eq!(Text::new("CN=Müller Žižka 山田 🙂").as_str(), "CN=Müller Žižka 山田 🙂");
     }
 
     #[test]
     fn long_text_is_cut_at_a_character_and_says_so() {
         for filler in ["a", "ü", "山", "\u{202e}"] {
             let text = Text::new(&filler.repeat(5000));
-            assert!(
-                text.len() <= MAX_TEXT && text.len() > MAX_TEXT - 12,
-                "{}",
-                text.len()
-            );
+            assert!(text.len() <= MAX_TEXT && text.len() > MAX_TEXT - 12, "{}", text.len());
             assert!(text.ends_with('…'));
             assert_eq!(Text::new(&text), text);
         }

@@ -68,16 +68,11 @@ pub fn verify_database(database: &Path, witness: Option<&Witness>) -> Result<Rep
     match open_offline(database, Owner::Sign) {
         Ok(connection) => {
             let checkpoints = checkpoints.unwrap_or_default();
-            let sizes = checkpoints
-                .iter()
-                .map(|found| found.checkpoint.size)
-                .collect();
+            let sizes = checkpoints.iter().map(|found| found.checkpoint.size).collect();
             let roots = chain::verify(&connection, sizes, &mut report, &mut faults);
             witness::compare(checkpoints, &roots, &mut report, &mut faults);
         }
-        Err(error) => faults.add(Fault::Unreadable {
-            problem: error.to_string(),
-        }),
+        Err(error) => faults.add(Fault::Unreadable { problem: error.to_string() }),
     }
     faults.finish(report)
 }

@@ -70,32 +70,21 @@ impl ColumnKey {
         let own = rustix::process::geteuid().as_raw();
         if metadata.uid() != own && metadata.uid() != 0 {
             return Err(problem(
-                format!(
-                    "it belongs to uid {}, this process is uid {own}",
-                    metadata.uid()
-                ),
+                format!("it belongs to uid {}, this process is uid {own}", metadata.uid()),
                 "give it to the process that uses it".into(),
             ));
         }
         if metadata.mode() & 0o177 != 0 {
             return Err(problem(
                 format!("expected mode 0600, found {:04o}", metadata.mode() & 0o7777),
-                format!(
-                    "chmod 0600 {}, and replace the key if others read it",
-                    path.display()
-                ),
+                format!("chmod 0600 {}, and replace the key if others read it", path.display()),
             ));
         }
         let mut octets = Zeroizing::new(Vec::with_capacity(KEY_LEN + 1));
-        file.take(KEY_LEN as u64 + 1)
-            .read_to_end(&mut octets)
-            .map_err(unreadable)?;
+        file.take(KEY_LEN as u64 + 1).read_to_end(&mut octets).map_err(unreadable)?;
         Self::new(&octets).map_err(|_| {
             problem(
-                format!(
-                    "expected exactly {KEY_LEN} octets, found {}",
-                    metadata.len()
-                ),
+                format!("expected exactly {KEY_LEN} octets, found {}", metadata.len()),
                 "restore the file, or make a new one if no database uses it yet".into(),
             )
         })
@@ -173,10 +162,7 @@ impl ColumnKey {
         row: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, ColumnKeyError> {
-        let refused = || ColumnKeyError::Open {
-            table: table.into(),
-            column: column.into(),
-        };
+        let refused = || ColumnKeyError::Open { table: table.into(), column: column.into() };
         let (version, rest) = sealed.split_first().ok_or_else(refused)?;
         let (nonce, text) = rest.split_first_chunk::<NONCE_LEN>().ok_or_else(refused)?;
         if *version != VERSION {
@@ -185,11 +171,7 @@ impl ColumnKey {
         let mut value = Zeroizing::new(text.to_vec());
         let length = self
             .0
-            .open_in_place(
-                Nonce::from(nonce),
-                Aad::from(place(table, column, row)),
-                &mut value,
-            )
+            .open_in_place(Nonce::from(nonce), Aad::from(place(table, column, row)), &mut value)
             .map_err(|_| refused())?
             .len();
         value.truncate(length);

@@ -125,19 +125,14 @@ fn check_owner(connection: &Connection, path: &Path, owner: Owner) -> Result<Fou
         Ok((number, objects))
     };
     let (number, objects) = read().map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => StoreError::NotOurs {
-            path: path.into(),
-            found: "it is not an SQLite file".into(),
-        },
+        Some(ErrorCode::NotADatabase) => {
+            StoreError::NotOurs { path: path.into(), found: "it is not an SQLite file".into() }
+        }
         _ => error.into(),
     })?;
     match Owner::from_application_id(number) {
         Some(found) if found == owner => Ok(Found::Ours),
-        Some(found) => Err(StoreError::ForeignOwner {
-            path: path.into(),
-            expected: owner,
-            found,
-        }),
+        Some(found) => Err(StoreError::ForeignOwner { path: path.into(), expected: owner, found }),
         None if number == 0 && objects == 0 => Ok(Found::New),
         None => Err(StoreError::NotOurs {
             path: path.into(),
@@ -147,10 +142,7 @@ fn check_owner(connection: &Connection, path: &Path, owner: Owner) -> Result<Fou
 }
 
 fn cannot_open(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 fn immutable_uri(path: &Path) -> String {

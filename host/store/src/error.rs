@@ -143,9 +143,7 @@ impl StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full {
-                detail: error.to_string(),
-            },
+            Some(ErrorCode::DiskFull) => Self::Full { detail: error.to_string() },
             Some(ErrorCode::ConstraintViolation) => Self::Constraint(error.to_string()),
             _ => Self::Sql(Arc::new(error)),
         }

@@ -44,13 +44,7 @@ where
     E: From<StoreError> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    let job = Pending {
-        work: Some(work),
-        result: None,
-        reply,
-        queued: Instant::now(),
-        wait,
-    };
+    let job = Pending { work: Some(work), result: None, reply, queued: Instant::now(), wait };
     (Message::Job(Box::new(job)), answer)
 }
 
@@ -100,9 +94,7 @@ where
         // as good as the commit.
         let result = match committed {
             Err(error) => Err(E::from(error)),
-            Ok(()) => self
-                .result
-                .unwrap_or_else(|| Err(E::from(StoreError::Closed))),
+            Ok(()) => self.result.unwrap_or_else(|| Err(E::from(StoreError::Closed))),
         };
         // Nobody waiting is no fault: a device may hang up at any time.
         let _ = self.reply.send(result);

@@ -56,10 +56,7 @@ impl Counters {
         let jobs = jobs as u64;
         self.largest_batch.fetch_max(jobs, Ordering::Relaxed);
         let bucket = BATCH_SIZE_BOUNDS.iter().position(|bound| jobs <= *bound);
-        if let Some(bucket) = self
-            .batch_sizes
-            .get(bucket.unwrap_or(BATCH_SIZE_BOUNDS.len()))
-        {
+        if let Some(bucket) = self.batch_sizes.get(bucket.unwrap_or(BATCH_SIZE_BOUNDS.len())) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -69,8 +66,7 @@ impl Counters {
     }
 
     pub(crate) fn committing(&self, time: Duration) {
-        self.committing_nanos
-            .fetch_add(nanos(time), Ordering::Relaxed);
+        self.committing_nanos.fetch_add(nanos(time), Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self) -> StoreMetrics {

@@ -47,10 +47,7 @@ pub(crate) fn apply(
 
     for (place, (found, hash)) in applied.iter().enumerate() {
         let Some(expected) = migrations.get(place) else {
-            return Err(StoreError::SchemaNewer {
-                path: path.into(),
-                found: found.clone(),
-            });
+            return Err(StoreError::SchemaNewer { path: path.into(), found: found.clone() });
         };
         if found != expected.name || *hash != expected.sha256() {
             return Err(StoreError::MigrationChanged {
@@ -82,11 +79,7 @@ fn apply_one(
     tx.execute_batch(migration.sql)?;
     tx.execute(
         "INSERT INTO store_migration (position, name, sha256) VALUES (?1, ?2, ?3)",
-        params![
-            i64::try_from(place).unwrap_or(i64::MAX),
-            migration.name,
-            migration.sha256()
-        ],
+        params![i64::try_from(place).unwrap_or(i64::MAX), migration.name, migration.sha256()],
     )?;
     tx.commit()
 }

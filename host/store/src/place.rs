@@ -36,20 +36,13 @@ pub(crate) fn prepare(path: &Path) -> Result<Lock, StoreError> {
 fn check_directory(directory: &Path) -> Result<(), StoreError> {
     let metadata = std::fs::metadata(directory).map_err(|error| unreadable(directory, &error))?;
     if !metadata.is_dir() {
-        return Err(place(
-            directory,
-            "it is not a directory",
-            "give a path inside a directory",
-        ));
+        return Err(place(directory, "it is not a directory", "give a path inside a directory"));
     }
     let own = rustix::process::geteuid().as_raw();
     if metadata.uid() != own && metadata.uid() != 0 {
         return Err(place(
             directory,
-            format!(
-                "the directory belongs to uid {}, this process is uid {own}",
-                metadata.uid()
-            ),
+            format!("the directory belongs to uid {}, this process is uid {own}", metadata.uid()),
             "give the process a directory of its own (systemd: StateDirectory=)",
         ));
     }
@@ -78,10 +71,7 @@ fn check_file(path: &Path, metadata: &Metadata) -> Result<(), StoreError> {
     if metadata.uid() != own {
         return Err(place(
             path,
-            format!(
-                "the file belongs to uid {}, this process is uid {own}",
-                metadata.uid()
-            ),
+            format!("the file belongs to uid {}, this process is uid {own}", metadata.uid()),
             "start the process as the user that owns its database",
         ));
     }
@@ -153,9 +143,5 @@ fn unreadable(path: &Path, error: &io::Error) -> StoreError {
 }
 
 fn place(path: &Path, problem: impl Into<String>, remedy: impl Into<String>) -> StoreError {
-    StoreError::Place {
-        path: path.into(),
-        problem: problem.into(),
-        remedy: remedy.into(),
-    }
+    StoreError::Place { path: path.into(), problem: problem.into(), remedy: remedy.into() }
 }

@@ -21,16 +21,9 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn open(path: &Path, count: u32) -> Result<Self, StoreError> {
         let count = count.max(1);
-        let idle = (0..count)
-            .map(|_| connection::open_reader(path))
-            .collect::<Result<_, _>>()?;
+        let idle = (0..count).map(|_| connection::open_reader(path)).collect::<Result<_, _>>()?;
         let places = Arc::new(Semaphore::new(count as usize));
-        Ok(Self {
-            path: path.into(),
-            idle: Mutex::new(idle),
-            places,
-            count,
-        })
+        Ok(Self { path: path.into(), idle: Mutex::new(idle), places, count })
     }
 
     pub(crate) async fn place(&self, wait: Duration) -> Result<OwnedSemaphorePermit, StoreError> {
@@ -59,9 +52,7 @@ impl Readers {
             // The one before was lost to a panic or an error.
             None => connection::open_reader(&self.path)?,
         };
-        connection
-            .execute_batch("BEGIN")
-            .map_err(StoreError::from)?;
+        connection.execute_batch("BEGIN").map_err(StoreError::from)?;
         let result = catch_unwind(AssertUnwindSafe(|| work(&connection))).unwrap_or_else(|panic| {
             tracing::error!(panic = panic_text(&*panic), "a database read panicked");
             Err(E::from(StoreError::JobPanicked))

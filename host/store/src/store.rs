@@ -40,13 +40,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            queue: 1024,
-            batch: 128,
-            wait: Duration::from_secs(5),
-            readers: 4,
-            wal_frames: 8192,
-        }
+        Self { queue: 1024, batch: 128, wait: Duration::from_secs(5), readers: 4, wal_frames: 8192 }
     }
 }
 
@@ -119,9 +113,7 @@ impl Store {
             options,
             thread: Mutex::new(Some(thread)),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Runs `work` on the writer thread and returns when what it wrote is durable.
@@ -150,22 +142,14 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let Inner {
-            queue,
-            options,
-            counters,
-            ..
-        } = &*self.inner;
+        let Inner { queue, options, counters, .. } = &*self.inner;
         let (message, answer) = job::queue_up(work, options.wait);
         match queue.send_timeout(message, options.wait).await {
             Ok(()) => {}
             Err(SendTimeoutError::Closed(_)) => return Err(StoreError::Closed.into()),
             Err(SendTimeoutError::Timeout(_)) => {
                 Counters::count(&counters.busy, 1);
-                return Err(StoreError::Busy {
-                    waited: options.wait,
-                }
-                .into());
+                return Err(StoreError::Busy { waited: options.wait }.into());
             }
         }
         answer.await.unwrap_or_else(|_| Err(writer_gone().into()))
@@ -196,16 +180,14 @@ impl Store {
         let Inner { queue, options, .. } = &*self.inner;
         let (message, answer) = job::queue_up(work, options.wait);
         let mut message = Some(message);
-        self.until_deadline(
-            || match message.take().map(|message| queue.try_send(message)) {
-                Some(Ok(())) | None => Ok(Some(())),
-                Some(Err(TrySendError::Closed(_))) => Err(StoreError::Closed),
-                Some(Err(TrySendError::Full(back))) => {
-                    message = Some(back);
-                    Ok(None)
-                }
-            },
-        )?;
+        self.until_deadline(|| match message.take().map(|message| queue.try_send(message)) {
+            Some(Ok(())) | None => Ok(Some(())),
+            Some(Err(TrySendError::Closed(_))) => Err(StoreError::Closed),
+            Some(Err(TrySendError::Full(back))) => {
+                message = Some(back);
+                Ok(None)
+            }
+        })?;
         block_on(answer).unwrap_or_else(|_| Err(writer_gone().into()))
     }
 
@@ -232,13 +214,9 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let inner = Arc::clone(&self.inner);
-        let place = inner
-            .readers
-            .place(inner.options.wait)
-            .await
-            .inspect_err(|error| {
-                Counters::count(&inner.counters.busy, usize::from(error.is_transient()));
-            })?;
+        let place = inner.readers.place(inner.options.wait).await.inspect_err(|error| {
+            Counters::count(&inner.counters.busy, usize::from(error.is_transient()));
+        })?;
         Counters::count(&inner.counters.reads, 1);
         tokio::task::spawn_blocking(move || inner.readers.run(place, work))
             .await
@@ -341,9 +319,7 @@ impl Store {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store")
-            .field("path", &self.inner.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
     }
 }
 
@@ -360,11 +336,7 @@ impl Inner {
     }
 
     fn join(&self) -> Result<(), StoreError> {
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
             // A job that held the last copy is dropped on the writer thread itself.
             Some(thread) if thread.thread().id() != std::thread::current().id() => {
@@ -405,7 +377,5 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 fn writer_gone() -> StoreError {
-    StoreError::Failed {
-        reason: "the writer thread is gone".into(),
-    }
+    StoreError::Failed { reason: "the writer thread is gone".into() }
 }

@@ -61,24 +61,15 @@ impl Writer {
                 }
             }
         }
-        let Self {
-            connection, lock, ..
-        } = self;
+        let Self { connection, lock, .. } = self;
         let copied = checkpoint(&connection, "TRUNCATE");
         let closed = connection.close().map_err(|(_, error)| error);
         drop(lock);
-        copied
-            .map_err(StoreError::from)
-            .and(closed.map_err(StoreError::from))
+        copied.map_err(StoreError::from).and(closed.map_err(StoreError::from))
     }
 
     fn wait(&mut self, messages: &mut Vec<Message>, wal_has_news: bool) -> Next {
-        let Self {
-            runtime,
-            queue,
-            options,
-            ..
-        } = self;
+        let Self { runtime, queue, options, .. } = self;
         let taken = runtime.block_on(async {
             let taken = queue.recv_many(messages, options.batch.max(1));
             if wal_has_news {
@@ -99,18 +90,14 @@ impl Writer {
         let mut waiting = self.still_wanted(jobs).into_iter();
         while waiting.len() > 0 {
             if let Some(reason) = &self.failed {
-                let error = StoreError::Failed {
-                    reason: reason.clone(),
-                };
+                let error = StoreError::Failed { reason: reason.clone() };
                 return answer(&self.counters, waiting.collect(), Err(error));
             }
-            let (done, committed) = match self
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-            {
-                Ok(tx) => run_batch(tx, &mut waiting, &self.counters),
-                Err(error) => (waiting.by_ref().collect(), Err(error.into())),
-            };
+            let (done, committed) =
+                match self.connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+                    Ok(tx) => run_batch(tx, &mut waiting, &self.counters),
+                    Err(error) => (waiting.by_ref().collect(), Err(error.into())),
+                };
             match &committed {
                 Ok(()) => {
                     Counters::count(&self.counters.commits, 1);
@@ -172,18 +159,22 @@ fn run_batch(
     counters: &Counters,
 ) -> (Vec<Box<dyn Job>>, Result<(), StoreError>) {
     let mut done = Vec::with_capacity(waiting.len());
+    let mut kept = 0;
     for mut job in waiting {
-        let kept = run_one(&tx, &mut *job);
+        let ran = run_one(&tx, &mut *job);
         done.push(job);
-        match kept {
-            Ok(true) => Counters::count(&counters.jobs, 1),
-            Ok(false) => Counters::count(&counters.failed_jobs, 1),
+        match ran {
+            Ok(well) => kept += usize::from(well),
             Err(error) => return (done, Err(error)),
         }
     }
     let begin = Instant::now();
     let committed = tx.commit().map_err(StoreError::from);
     counters.committing(begin.elapsed());
+    if committed.is_ok() {
+        Counters::count(&counters.jobs, kept);
+        Counters::count(&counters.failed_jobs, done.len() - kept);
+    }
     (done, committed)
 }
 

@@ -16,10 +16,8 @@ use countersign_store::{Migration, Owner, Store, StoreError};
 
 const CHILD: &str = "COUNTERSIGN_TEST_DATABASE";
 const WRITERS: i64 = 4;
-const SCHEMA: &[Migration] = &[Migration {
-    name: "0001",
-    sql: "CREATE TABLE item (writer INTEGER, number INTEGER) STRICT",
-}];
+const SCHEMA: &[Migration] =
+    &[Migration { name: "0001", sql: "CREATE TABLE item (writer INTEGER, number INTEGER) STRICT" }];
 
 #[test]
 fn every_answered_write_survives_kill_9() {
@@ -37,10 +35,7 @@ fn every_answered_write_survives_kill_9() {
             let kept = store.read_blocking(|c| numbers(c, writer)).unwrap();
             let expected: Vec<u64> = (0..kept.len() as u64).collect();
             assert_eq!(kept, expected, "no hole, nothing twice");
-            assert!(
-                kept.last().copied() >= *last,
-                "writer {writer}: {last:?} was answered"
-            );
+            assert!(kept.last().copied() >= *last, "writer {writer}: {last:?} was answered");
         }
     }
     assert!(answered.iter().flatten().sum::<u64>() > 0);
@@ -58,12 +53,7 @@ fn numbers(
 /// Starts this test program as a child that writes, kills it after some answers.
 fn write_until_killed(path: &Path, answers: usize) -> Vec<(u64, u64)> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "child_that_is_killed",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", "child_that_is_killed", "--nocapture", "--test-threads=1"])
         .env(CHILD, path)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -77,12 +67,7 @@ fn write_until_killed(path: &Path, answers: usize) -> Vec<(u64, u64)> {
         }
         acknowledged.len() < answers
     };
-    while keep(
-        &lines
-            .next()
-            .expect("the child writes until it is killed")
-            .unwrap(),
-    ) {}
+    while keep(&lines.next().expect("the child writes until it is killed").unwrap()) {}
     child.kill().unwrap();
     // Answers that were given before the kill and not read yet count too. The last line may be cut.
     let rest: Vec<String> = lines.map_while(Result::ok).collect();

@@ -75,11 +75,9 @@ async fn jobs_that_wait_share_one_commit() {
     let jobs: Vec<_> = (0..50)
         .map(|number| {
             let store = store.clone();
-            tokio::spawn(async move {
-                store
-                    .write(move |tx| insert(tx, &format!("{number:02}")))
-                    .await
-            })
+            tokio::spawn(
+                async move { store.write(move |tx| insert(tx, &format!("{number:02}"))).await },
+            )
         })
         .collect();
     wait_for_queue(&store, 50).await;
@@ -103,10 +101,7 @@ async fn jobs_that_wait_share_one_commit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_bounded() {
-    let (_directory, _path, store) = new_store(Options {
-        batch: 10,
-        ..Options::default()
-    });
+    let (_directory, _path, store) = new_store(Options { batch: 10, ..Options::default() });
     let (release, holder) = hold_writer(&store);
     let jobs: Vec<_> = (0..30)
         .map(|number| {
@@ -150,10 +145,7 @@ async fn a_failing_and_a_panicking_job_are_undone_alone() {
 
     first.await.unwrap().unwrap();
     assert!(failing.await.unwrap().unwrap_err().is_constraint());
-    assert!(matches!(
-        panicking.await.unwrap(),
-        Err(StoreError::JobPanicked)
-    ));
+    assert!(matches!(panicking.await.unwrap(), Err(StoreError::JobPanicked)));
     last.await.unwrap().unwrap();
     assert_eq!(notes(&store), ["first", "last"]);
     assert_eq!(store.metrics().commits, 2, "all four were in one batch");
@@ -191,10 +183,7 @@ async fn a_failed_commit_answers_every_job_of_the_batch() {
 async fn a_job_that_ends_the_shared_transaction_harms_only_its_batch() {
     let (_directory, _path, store) = new_store(Options::default());
     let ended = store.write(|tx| Ok(tx.execute_batch("ROLLBACK")?)).await;
-    assert!(
-        matches!(ended, Err(StoreError::TransactionLost)),
-        "{ended:?}"
-    );
+    assert!(matches!(ended, Err(StoreError::TransactionLost)), "{ended:?}");
     store.write(|tx| insert(tx, "after")).await.unwrap();
     assert_eq!(notes(&store), ["after"]);
 }
@@ -202,11 +191,7 @@ async fn a_job_that_ends_the_shared_transaction_harms_only_its_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_says_busy_and_writes_nothing() {
     let wait = Duration::from_millis(50);
-    let (_directory, _path, store) = new_store(Options {
-        queue: 1,
-        wait,
-        ..Options::default()
-    });
+    let (_directory, _path, store) = new_store(Options { queue: 1, wait, ..Options::default() });
     let (release, holder) = hold_writer(&store);
     let queued = tokio::spawn({
         let store = store.clone();
@@ -214,23 +199,14 @@ async fn a_full_queue_says_busy_and_writes_nothing() {
     });
     wait_for_queue(&store, 1).await;
     let refused = store.write(|tx| insert(tx, "found no place")).await;
-    assert!(
-        matches!(refused, Err(StoreError::Busy { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(StoreError::Busy { .. })), "{refused:?}");
     let refused = store.write_blocking(|tx| insert(tx, "found no place either"));
-    assert!(
-        matches!(refused, Err(StoreError::Busy { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(StoreError::Busy { .. })), "{refused:?}");
     release.send(()).unwrap();
     holder.join().unwrap();
 
     let too_late = queued.await.unwrap();
-    assert!(
-        matches!(too_late, Err(StoreError::Busy { .. })),
-        "{too_late:?}"
-    );
+    assert!(matches!(too_late, Err(StoreError::Busy { .. })), "{too_late:?}");
     assert_eq!(notes(&store), [""; 0]);
     assert_eq!(store.metrics().busy, 3);
     store.write(|tx| insert(tx, "after")).await.unwrap();
@@ -340,19 +316,11 @@ async fn a_read_sees_one_snapshot_and_cannot_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_are_bounded_and_survive_a_panic() {
     let wait = Duration::from_millis(50);
-    let (_directory, _path, store) = new_store(Options {
-        readers: 1,
-        wait,
-        ..Options::default()
-    });
-    let panicked = store
-        .read(|_| -> Result<(), StoreError> { panic!("on purpose") })
-        .await;
+    let (_directory, _path, store) = new_store(Options { readers: 1, wait, ..Options::default() });
+    let panicked = store.read(|_| -> Result<(), StoreError> { panic!("on purpose") }).await;
     assert!(matches!(panicked, Err(StoreError::JobPanicked)));
     let inner = store.clone();
-    let second = store
-        .read(move |_| Ok(inner.read_blocking(|_| Ok::<_, StoreError>(()))))
-        .await;
+    let second = store.read(move |_| Ok(inner.read_blocking(|_| Ok::<_, StoreError>(())))).await;
     assert!(matches!(second.unwrap(), Err(StoreError::Busy { .. })));
     assert_eq!(notes(&store), [""; 0]);
 }
@@ -378,14 +346,8 @@ async fn closing_finishes_what_is_queued_and_empties_the_wal() {
 
     let late = store.write(|tx| insert(tx, "late")).await;
     assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
-    assert!(matches!(
-        store.read(|_| Ok(())).await,
-        Err(StoreError::Closed)
-    ));
-    assert!(
-        !path.with_extension("db-wal").exists(),
-        "SQLite removes an emptied WAL"
-    );
+    assert!(matches!(store.read(|_| Ok(())).await, Err(StoreError::Closed)));
+    assert!(!path.with_extension("db-wal").exists(), "SQLite removes an emptied WAL");
     let again = Store::open(&path, Owner::Verify, SCHEMA).unwrap();
     assert_eq!(notes(&again), ["queued"]);
 }
@@ -395,11 +357,7 @@ async fn the_wal_is_copied_in_a_pause_and_under_load() {
     let (_directory, path, store) = new_store(Options::default());
     store.write(|tx| insert(tx, "one")).await.unwrap();
     let size = std::fs::metadata(&path).unwrap().len();
-    assert_eq!(
-        store.metrics().wal_checkpoints,
-        0,
-        "not on the way of a job"
-    );
+    assert_eq!(store.metrics().wal_checkpoints, 0, "not on the way of a job");
     let begin = std::time::Instant::now();
     while store.metrics().wal_checkpoints == 0 {
         assert!(begin.elapsed() < Duration::from_secs(20));
@@ -407,10 +365,7 @@ async fn the_wal_is_copied_in_a_pause_and_under_load() {
     }
     assert!(std::fs::metadata(&path).unwrap().len() > size);
 
-    let (_directory, path, store) = new_store(Options {
-        wal_frames: 64,
-        ..Options::default()
-    });
+    let (_directory, path, store) = new_store(Options { wal_frames: 64, ..Options::default() });
     let wal = path.with_extension("db-wal");
     for number in 0..400 {
         let write = move |tx: &Transaction<'_>| {
@@ -421,8 +376,5 @@ async fn the_wal_is_copied_in_a_pause_and_under_load() {
     }
     assert!(store.metrics().wal_checkpoints > 3, "{:?}", store.metrics());
     let wal = std::fs::metadata(wal).unwrap().len();
-    assert!(
-        wal < 200 * 4096,
-        "the WAL does not grow with what is written: {wal}"
-    );
+    assert!(wal < 200 * 4096, "the WAL does not grow with what is written: {wal}");
 }

@@ -13,14 +13,8 @@ use countersign_store::rusqlite::Connection;
 use countersign_store::{Migration, Owner, Store, StoreError, open_offline};
 use tempfile::TempDir;
 
-const FIRST: Migration = Migration {
-    name: "0001",
-    sql: "CREATE TABLE a (x INTEGER) STRICT",
-};
-const SECOND: Migration = Migration {
-    name: "0002",
-    sql: "CREATE TABLE b (x INTEGER) STRICT",
-};
+const FIRST: Migration = Migration { name: "0001", sql: "CREATE TABLE a (x INTEGER) STRICT" };
+const SECOND: Migration = Migration { name: "0002", sql: "CREATE TABLE b (x INTEGER) STRICT" };
 
 fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
@@ -55,9 +49,7 @@ fn tables(store: &Store) -> Vec<String> {
 fn a_new_database_belongs_to_its_owner_alone() {
     let (_directory, path) = place();
     let store = open(&path, &[FIRST]).unwrap();
-    store
-        .write_blocking(|tx| Ok(tx.execute("INSERT INTO a VALUES (1)", [])?))
-        .unwrap();
+    store.write_blocking(|tx| Ok(tx.execute("INSERT INTO a VALUES (1)", [])?)).unwrap();
     for suffix in ["", "-wal", "-shm", ".lock"] {
         let file = PathBuf::from(format!("{}{suffix}", path.display()));
         assert_eq!(mode(&file), 0o600, "{}", file.display());
@@ -96,10 +88,7 @@ fn a_database_of_a_newer_version_is_refused_by_the_migrations_name() {
     let (_directory, path) = place();
     drop(open(&path, &[FIRST, SECOND]).unwrap());
     let error = open(&path, &[FIRST]).unwrap_err();
-    assert!(
-        matches!(&error, StoreError::SchemaNewer { found, .. } if found == "0002"),
-        "{error}"
-    );
+    assert!(matches!(&error, StoreError::SchemaNewer { found, .. } if found == "0002"), "{error}");
     assert!(error.to_string().contains("newer version"), "{error}");
 }
 
@@ -107,33 +96,18 @@ fn a_database_of_a_newer_version_is_refused_by_the_migrations_name() {
 fn a_changed_migration_is_refused() {
     let (_directory, path) = place();
     drop(open(&path, &[FIRST]).unwrap());
-    let changed = Migration {
-        sql: "CREATE TABLE a (x TEXT) STRICT",
-        ..FIRST
-    };
+    let changed = Migration { sql: "CREATE TABLE a (x TEXT) STRICT", ..FIRST };
     let error = open(&path, &[changed]).unwrap_err();
-    assert!(
-        matches!(error, StoreError::MigrationChanged { .. }),
-        "{error}"
-    );
-    let renamed = Migration {
-        name: "other",
-        ..FIRST
-    };
+    assert!(matches!(error, StoreError::MigrationChanged { .. }), "{error}");
+    let renamed = Migration { name: "other", ..FIRST };
     let error = open(&path, &[renamed]).unwrap_err();
-    assert!(
-        matches!(error, StoreError::MigrationChanged { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::MigrationChanged { .. }), "{error}");
 }
 
 #[test]
 fn a_failing_migration_leaves_the_schema_as_it_was() {
     let (_directory, path) = place();
-    let broken = Migration {
-        name: "0002",
-        sql: "CREATE TABLE b (x INTEGER); SELECT nonsense",
-    };
+    let broken = Migration { name: "0002", sql: "CREATE TABLE b (x INTEGER); SELECT nonsense" };
     let error = open(&path, &[FIRST, broken]).unwrap_err();
     assert!(
         matches!(&error, StoreError::MigrationFailed { name, .. } if name == "0002"),
@@ -165,11 +139,8 @@ fn files_that_are_not_ours_are_refused_and_left_alone() {
     assert!(matches!(error, StoreError::NotOurs { .. }), "{error}");
 
     let text = directory.path().join("text.db");
-    std::fs::write(
-        &text,
-        "this is no database, but it is long enough to look at".repeat(99),
-    )
-    .unwrap();
+    std::fs::write(&text, "this is no database, but it is long enough to look at".repeat(99))
+        .unwrap();
     set_mode(&text, 0o600);
     let error = open(&text, &[FIRST]).unwrap_err();
     assert!(error.to_string().contains("not an SQLite file"), "{error}");
@@ -193,17 +164,12 @@ fn wide_modes_links_and_missing_directories_are_refused_with_the_remedy() {
 
     set_mode(directory.path(), 0o770);
     let error = open(&path, &[FIRST]).unwrap_err().to_string();
-    assert!(
-        error.contains("writable for group or others (mode 0770)"),
-        "{error}"
-    );
+    assert!(error.contains("writable for group or others (mode 0770)"), "{error}");
     assert!(error.contains("chmod 0700"), "{error}");
     set_mode(directory.path(), 0o755);
     drop(open(&path, &[FIRST]).unwrap());
 
-    let error = open(&directory.path().join("no/sign.db"), &[FIRST])
-        .unwrap_err()
-        .to_string();
+    let error = open(&directory.path().join("no/sign.db"), &[FIRST]).unwrap_err().to_string();
     assert!(error.contains("make the directory first"), "{error}");
 }
 
@@ -221,9 +187,7 @@ fn a_database_has_one_writing_process() {
 fn an_offline_look_works_beside_the_writer_on_a_copy_and_on_read_only_media() {
     let (directory, path) = place();
     let store = open(&path, &[FIRST]).unwrap();
-    store
-        .write_blocking(|tx| Ok(tx.execute("INSERT INTO a VALUES (7)", [])?))
-        .unwrap();
+    store.write_blocking(|tx| Ok(tx.execute("INSERT INTO a VALUES (7)", [])?)).unwrap();
     let look = |path: &Path| -> Result<i64, StoreError> {
         Ok(open_offline(path, Owner::Sign)?.query_row("SELECT x FROM a", [], |row| row.get(0))?)
     };
@@ -240,9 +204,7 @@ fn an_offline_look_works_beside_the_writer_on_a_copy_and_on_read_only_media() {
     assert_eq!(look(&copied).unwrap(), 7, "a copy in a read-only directory");
     set_mode(&copy, 0o700);
 
-    let write = open_offline(&path, Owner::Sign)
-        .unwrap()
-        .execute("DELETE FROM a", []);
+    let write = open_offline(&path, Owner::Sign).unwrap().execute("DELETE FROM a", []);
     assert!(write.is_err());
     let error = open_offline(&path, Owner::Serve).unwrap_err();
     assert!(matches!(error, StoreError::ForeignOwner { .. }), "{error}");

@@ -46,9 +46,8 @@ fn check_structure(connection: &Connection) -> Result<(), String> {
     if tables != 1 {
         return Err("it has no table `ledger`".into());
     }
-    let result: String = connection
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(said)?;
+    let result: String =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(said)?;
     if result == "ok" { Ok(()) } else { Err(result) }
 }
 
@@ -69,13 +68,8 @@ struct Chain<'a> {
 
 impl Chain<'_> {
     fn read(&mut self, connection: &Connection) -> Result<(), String> {
-        let sql = format!(
-            "SELECT {} FROM ledger NOT INDEXED ORDER BY idx",
-            Entry::columns()
-        );
-        let mut statement = connection
-            .prepare(&sql)
-            .map_err(|error| error.to_string())?;
+        let sql = format!("SELECT {} FROM ledger NOT INDEXED ORDER BY idx", Entry::columns());
+        let mut statement = connection.prepare(&sql).map_err(|error| error.to_string())?;
         let mut rows = statement.query([]).map_err(|error| error.to_string())?;
         while let Some(row) = rows.next().map_err(|error| error.to_string())? {
             match Entry::from_row(row) {
@@ -94,24 +88,14 @@ impl Chain<'_> {
     fn entry(&mut self, entry: &Entry) {
         let index = entry.index;
         if index > self.expected {
-            self.faults.add(Fault::Missing {
-                from: self.expected,
-                to: index - 1,
-            });
+            self.faults.add(Fault::Missing { from: self.expected, to: index - 1 });
         }
         if entry.previous != self.head {
             let (named, found) = (entry.previous, self.head);
-            self.faults.add(Fault::Unlinked {
-                index,
-                named,
-                found,
-            });
+            self.faults.add(Fault::Unlinked { index, named, found });
         }
         if let Err(error) = entry.check_hash() {
-            self.faults.add(Fault::Rewritten {
-                index,
-                problem: error.problem,
-            });
+            self.faults.add(Fault::Rewritten { index, problem: error.problem });
         }
         if let Err(problem) = entry.check_form() {
             self.faults.add(Fault::Malformed { index, problem });
@@ -133,11 +117,7 @@ impl Chain<'_> {
             && !event.as_ref().is_some_and(Event::sets_clock_back)
         {
             let (index, time) = (entry.index, entry.time);
-            self.faults.add(Fault::TimeBackwards {
-                index,
-                time,
-                before,
-            });
+            self.faults.add(Fault::TimeBackwards { index, time, before });
         }
         let first = self.report.times.map_or(entry.time, |(first, _)| first);
         self.report.times = Some((first, entry.time));
@@ -173,11 +153,7 @@ impl Chain<'_> {
 
     fn finish(self) -> BTreeMap<u64, Digest> {
         self.report.head = self.head;
-        let unsettled = self
-            .attempts
-            .values()
-            .filter(|(_, settled)| !settled)
-            .count();
+        let unsettled = self.attempts.values().filter(|(_, settled)| !settled).count();
         self.report.unsettled = unsettled as u64;
         self.roots
     }

@@ -199,10 +199,6 @@ impl Collector {
         if self.count == 0 {
             return Ok(report);
         }
-        Err(Faults {
-            faults: self.faults,
-            count: self.count,
-            report: Box::new(report),
-        })
+        Err(Faults { faults: self.faults, count: self.count, report: Box::new(report) })
     }
 }

@@ -23,21 +23,11 @@ pub(super) fn read(witness: &Witness, report: &mut Report, faults: &mut Collecto
         let file = Arc::new(path.clone());
         let read = read_all(path, &witness.keys, |item| match item {
             Item::Torn => report.torn.push(path.clone()),
-            Item::Note {
-                number,
-                checkpoint: Err(problem),
-            } => {
+            Item::Note { number, checkpoint: Err(problem) } => {
                 let (file, problem) = (path.clone(), problem.to_string());
-                faults.add(Fault::BadCheckpoint {
-                    file,
-                    number,
-                    problem,
-                });
+                faults.add(Fault::BadCheckpoint { file, number, problem });
             }
-            Item::Note {
-                number,
-                checkpoint: Ok(checkpoint),
-            } => match all.first() {
+            Item::Note { number, checkpoint: Ok(checkpoint) } => match all.first() {
                 Some(first) if first.checkpoint.origin != checkpoint.origin => {
                     faults.add(Fault::ForeignOrigin {
                         file: path.clone(),
@@ -46,11 +36,7 @@ pub(super) fn read(witness: &Witness, report: &mut Report, faults: &mut Collecto
                         found: checkpoint.origin,
                     });
                 }
-                _ => all.push(Found {
-                    checkpoint,
-                    file: Arc::clone(&file),
-                    number,
-                }),
+                _ => all.push(Found { checkpoint, file: Arc::clone(&file), number }),
             },
         });
         if let Err(error) = read {
@@ -72,25 +58,15 @@ pub(super) fn compare(
         .into_iter()
         .partition(|found| roots.get(&found.checkpoint.size) == Some(&found.checkpoint.root));
     report.checkpoints = fitting.len() as u64;
-    report.covered = fitting
-        .iter()
-        .map(|found| found.checkpoint.size)
-        .max()
-        .unwrap_or(0);
+    report.covered = fitting.iter().map(|found| found.checkpoint.size).max().unwrap_or(0);
 
     let mut at_size: BTreeMap<u64, &Found> = BTreeMap::new();
     for found in &fitting {
         at_size.entry(found.checkpoint.size).or_insert(found);
     }
     for found in &others {
-        let Checkpoint {
-            size, root, time, ..
-        } = found.checkpoint;
-        if report
-            .gaps
-            .iter()
-            .any(|gap| explains(gap, size, report.covered))
-        {
+        let Checkpoint { size, root, time, .. } = found.checkpoint;
+        if report.gaps.iter().any(|gap| explains(gap, size, report.covered)) {
             continue;
         }
         match at_size.get(&size) {
@@ -111,21 +87,10 @@ pub(super) fn compare(
         let file = found.file.to_path_buf();
         let number = found.number;
         faults.add(match roots.get(&size) {
-            Some(root_found) => Fault::Differs {
-                file,
-                number,
-                size,
-                time,
-                expected: root,
-                found: *root_found,
-            },
-            None => Fault::Truncated {
-                file,
-                number,
-                size,
-                time,
-                entries: report.entries,
-            },
+            Some(root_found) => {
+                Fault::Differs { file, number, size, time, expected: root, found: *root_found }
+            }
+            None => Fault::Truncated { file, number, size, time, entries: report.entries },
         });
     }
 }
