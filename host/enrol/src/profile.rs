@@ -23,6 +23,8 @@ pub struct Profile {
     pub template: String,
     /// The issuing CA's certificate: every issued certificate must verify with it.
     pub issuing_certificate: countersign_profile::Certificate,
+    /// The CA's chain as GetCACert hands it out, issuing CA first.
+    pub ca_certificates: Vec<Certificate>,
     /// What goes into SUCCESS behind the issued certificate.
     pub reply_chain: Vec<Certificate>,
     /// Algorithms that this profile takes from old clients; none by default.
