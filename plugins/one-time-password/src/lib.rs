@@ -31,16 +31,9 @@ impl Verifier for OneTimePassword {
     type Settings = Settings;
 
     fn describe() -> Description {
-        Description::new(
-            "one-time-password",
-            env!("CARGO_PKG_VERSION"),
-            "Countersign",
-        )
-        .summary("Devices that come with a one-time challenge which this host issued for them")
-        .wants(
-            Power::Challenges,
-            "To redeem the challenge that a device sends",
-        )
+        Description::new("one-time-password", env!("CARGO_PKG_VERSION"), "Countersign")
+            .summary("Devices that come with a one-time challenge which this host issued for them")
+            .wants(Power::Challenges, "To redeem the challenge that a device sends")
     }
 
     fn verify(settings: &Settings, _: &Context, request: &Request, host: &Host) -> Verdict {

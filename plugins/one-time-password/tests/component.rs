@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "tests may state what they know"
 )]
 
@@ -20,10 +21,7 @@ fn the_component_imports_challenges_and_what_starting_needs() {
     let component = std::fs::read(build()).unwrap();
     let (imports, exports) = interfaces(&component);
 
-    let ours: Vec<_> = imports
-        .iter()
-        .filter(|name| name.starts_with("countersign:"))
-        .collect();
+    let ours: Vec<_> = imports.iter().filter(|name| name.starts_with("countersign:")).collect();
     assert_eq!(
         ours,
         [
@@ -32,51 +30,30 @@ fn the_component_imports_challenges_and_what_starting_needs() {
             "countersign:verifier/types@1.0.0-rc.1",
         ]
     );
-    for import in imports
-        .iter()
-        .filter(|name| !name.starts_with("countersign:"))
-    {
+    for import in imports.iter().filter(|name| !name.starts_with("countersign:")) {
         let allowed = ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"];
-        assert!(
-            allowed.iter().any(|package| import.starts_with(package)),
-            "{import}"
-        );
+        assert!(allowed.iter().any(|package| import.starts_with(package)), "{import}");
     }
-    assert_eq!(
-        exports,
-        BTreeSet::from(["countersign:verifier/verifier@1.0.0-rc.1".to_owned()])
-    );
+    assert_eq!(exports, BTreeSet::from(["countersign:verifier/verifier@1.0.0-rc.1".to_owned()]));
     assert!(component.len() < LARGEST, "{} bytes", component.len());
 }
 
 #[test]
 fn the_component_says_which_sdk_made_it() {
     let component = std::fs::read(build()).unwrap();
-    let sdk = Parser::new(0)
-        .parse_all(&component)
-        .find_map(|payload| match payload.unwrap() {
-            Payload::CustomSection(section) if section.name() == "countersign-sdk" => {
-                Some(String::from_utf8(section.data().to_vec()).unwrap())
-            }
-            _ => None,
-        });
-    assert!(
-        sdk.expect("a custom section `countersign-sdk`")
-            .starts_with("rust ")
-    );
+    let sdk = Parser::new(0).parse_all(&component).find_map(|payload| match payload.unwrap() {
+        Payload::CustomSection(section) if section.name() == "countersign-sdk" => {
+            Some(String::from_utf8(section.data().to_vec()).unwrap())
+        }
+        _ => None,
+    });
+    assert!(sdk.expect("a custom section `countersign-sdk`").starts_with("rust "));
 }
 
 /// Builds the component as an author does and says where it is.
 fn build() -> PathBuf {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--locked",
-            "--profile",
-            "plugin",
-            "--target",
-            "wasm32-wasip2",
-        ])
+        .args(["build", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2"])
         .args(["--lib", "--message-format", "json"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stderr(Stdio::inherit())
@@ -104,18 +81,12 @@ fn interfaces(component: &[u8]) -> (BTreeSet<String>, BTreeSet<String>) {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth -= 1,
             Payload::ComponentImportSection(section) if depth == 0 => {
-                imports.extend(
-                    section
-                        .into_iter()
-                        .map(|import| import.unwrap().name.name.to_owned()),
-                );
+                imports
+                    .extend(section.into_iter().map(|import| import.unwrap().name.name.to_owned()));
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
-                exports.extend(
-                    section
-                        .into_iter()
-                        .map(|export| export.unwrap().name.name.to_owned()),
-                );
+                exports
+                    .extend(section.into_iter().map(|export| export.unwrap().name.name.to_owned()));
             }
             _ => {}
         }

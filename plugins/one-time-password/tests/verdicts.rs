@@ -1,14 +1,11 @@
 //! What the plug-in answers, natively, on the SDK's mock of the host.
 
-#![allow(clippy::unwrap_used, reason = "tests may state what they know")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests may state what they know")]
 
 use countersign_plugin_one_time_password::{OneTimePassword, Settings};
 use countersign_sdk::{DenialCode, Name, NotApproved, Vouched, mock};
 
-const SETTINGS: Settings = Settings {
-    require_device_id: false,
-    require_names: false,
-};
+const SETTINGS: Settings = Settings { require_device_id: false, require_names: false };
 
 #[test]
 fn golden_cases() -> Result<(), mock::CaseFailures> {
@@ -18,31 +15,16 @@ fn golden_cases() -> Result<(), mock::CaseFailures> {
 #[test]
 fn row_02_challenge_of_one_device_is_useless_for_another() {
     let host = mock::Host::new();
-    host.keep(
-        mock::challenge("FOR-17")
-            .name("CN=device-17")
-            .device_id("17"),
-    );
+    host.keep(mock::challenge("FOR-17").name("CN=device-17").device_id("17"));
 
     // Device 18 has got hold of it. All it can have vouched for is device 17's name, and the host
     // refuses a request that asks for more; that refusal is what the mock is told here.
-    let thief = mock::request("laptops")
-        .common_name("device-18")
-        .challenge("FOR-17")
-        .build();
-    let approval = host
-        .verify_beside_a_denial::<OneTimePassword>(&SETTINGS, &thief)
-        .unwrap();
-    assert_eq!(
-        approval.vouched(),
-        &Vouched::Names(vec![Name::common_name("device-17")])
-    );
+    let thief = mock::request("laptops").common_name("device-18").challenge("FOR-17").build();
+    let approval = host.verify_beside_a_denial::<OneTimePassword>(&SETTINGS, &thief).unwrap();
+    assert_eq!(approval.vouched(), &Vouched::Names(vec![Name::common_name("device-17")]));
 
     // Nothing was burnt: device 17 still gets its certificate.
-    let owner = mock::request("laptops")
-        .common_name("device-17")
-        .challenge("FOR-17")
-        .build();
+    let owner = mock::request("laptops").common_name("device-17").challenge("FOR-17").build();
     assert!(host.verify::<OneTimePassword>(&SETTINGS, &owner).is_ok());
 }
 
@@ -52,25 +34,13 @@ fn row_61_no_setting_lets_a_request_in_without_a_challenge() {
     let request = mock::request("laptops").common_name("device-17").build();
     for require_device_id in [false, true] {
         for require_names in [false, true] {
-            let settings = Settings {
-                require_device_id,
-                require_names,
-            };
-            assert_eq!(
-                denial(&host, &settings, &request),
-                DenialCode::ChallengeMissing
-            );
+            let settings = Settings { require_device_id, require_names };
+            assert_eq!(denial(&host, &settings, &request), DenialCode::ChallengeMissing);
         }
     }
     let problems = host.check_settings::<OneTimePassword>(r#"{"EnforcePassword":0}"#);
     assert_eq!(problems.first().unwrap().pointer, "/EnforcePassword");
-    assert!(
-        problems
-            .first()
-            .unwrap()
-            .text
-            .contains("unknown field `EnforcePassword`")
-    );
+    assert!(problems.first().unwrap().text.contains("unknown field `EnforcePassword`"));
 }
 
 #[test]
@@ -114,10 +84,7 @@ fn the_schema_knows_the_settings_and_no_others() {
     names.sort();
     assert_eq!(names, ["require-device-id", "require-names"]);
     assert_eq!(schema["additionalProperties"], false);
-    assert!(
-        schema.get("required").is_none(),
-        "an empty table of settings is good"
-    );
+    assert!(schema.get("required").is_none(), "an empty table of settings is good");
 }
 
 fn denial(

@@ -30,11 +30,7 @@ impl<S: serde::de::DeserializeOwned> Call<S> {
     fn begin(context: wire::Context) -> Result<Self, Problem> {
         report_panics();
         let settings = settings::read(&context.settings)?;
-        Ok(Self {
-            settings,
-            context: context.into(),
-            host: host(),
-        })
+        Ok(Self { settings, context: context.into(), host: host() })
     }
 }
 
@@ -46,10 +42,7 @@ impl From<Problem> for Retry {
 
 impl From<Problem> for Denial {
     fn from(problem: Problem) -> Self {
-        Denial::new(
-            DenialCode::Other("misconfigured".to_owned()),
-            problem.to_string(),
-        )
+        Denial::new(DenialCode::Other("misconfigured".to_owned()), problem.to_string())
     }
 }
 
@@ -61,10 +54,7 @@ impl<V: Verifier> verifier::Guest for Adapter<V> {
 
     fn validate_settings(text: String) -> Vec<verifier::Problem> {
         report_panics();
-        settings::check::<V>(&text)
-            .into_iter()
-            .map(Into::into)
-            .collect()
+        settings::check::<V>(&text).into_iter().map(Into::into).collect()
     }
 
     fn verify(context: wire::Context, request: wire::Request) -> wire::Verdict {
@@ -78,12 +68,7 @@ impl<V: Verifier> verifier::Guest for Adapter<V> {
 impl<V: Outcomes> outcomes::Guest for Adapter<V> {
     fn notify(context: wire::Context, outcome: outcomes::Outcome) -> Result<(), wire::Retry> {
         let call = Call::begin(context).map_err(Retry::from)?;
-        Ok(V::notify(
-            &call.settings,
-            &call.context,
-            &outcome.into(),
-            &call.host,
-        )?)
+        Ok(V::notify(&call.settings, &call.context, &outcome.into(), &call.host)?)
     }
 }
 
@@ -122,12 +107,7 @@ impl<V: Events> events::Guest for Adapter<V> {
     ) -> Result<(), wire::Retry> {
         let call = Call::begin(context).map_err(Retry::from)?;
         let results: Vec<_> = results.into_iter().map(Into::into).collect();
-        Ok(V::settled(
-            &call.settings,
-            &call.context,
-            &results,
-            &call.host,
-        )?)
+        Ok(V::settled(&call.settings, &call.context, &results, &call.host)?)
     }
 }
 

@@ -22,23 +22,17 @@ impl Attributes {
 
     /// The first value of a name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter()
-            .find(|(found, _)| *found == name)
-            .map(|(_, value)| value)
+        self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
     /// All values of a name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.iter()
-            .filter(move |(found, _)| *found == name)
-            .map(|(_, value)| value)
+        self.iter().filter(move |(found, _)| *found == name).map(|(_, value)| value)
     }
 
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Adds a fact.
@@ -68,12 +62,7 @@ impl fmt::Debug for Attributes {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Attributes {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(facts: I) -> Self {
-        Self(
-            facts
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(facts.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 

@@ -54,10 +54,8 @@ impl Action {
         reason: Reason,
         detail: impl Into<String>,
     ) -> Self {
-        let target = Target::Certificate {
-            issuer: issuer.into(),
-            serial_number: serial_number.into(),
-        };
+        let target =
+            Target::Certificate { issuer: issuer.into(), serial_number: serial_number.into() };
         Self::revoke(id, target, reason, detail)
     }
 
@@ -67,16 +65,8 @@ impl Action {
         reason: Reason,
         detail: impl Into<String>,
     ) -> Self {
-        let revocation = Revocation {
-            target,
-            reason,
-            detail: detail.into(),
-        };
-        Self {
-            id: id.into(),
-            act: Act::Revoke(revocation),
-            attributes: Attributes::new(),
-        }
+        let revocation = Revocation { target, reason, detail: detail.into() };
+        Self { id: id.into(), act: Act::Revoke(revocation), attributes: Attributes::new() }
     }
 }
 
@@ -149,20 +139,12 @@ pub struct Batch {
 impl Batch {
     /// The last page there is for now.
     pub fn last(actions: Vec<Action>, cursor: impl Into<Vec<u8>>) -> Self {
-        Self {
-            actions,
-            cursor: cursor.into(),
-            more: false,
-            attributes: Attributes::new(),
-        }
+        Self { actions, cursor: cursor.into(), more: false, attributes: Attributes::new() }
     }
 
     /// A page after which more is waiting.
     pub fn more(actions: Vec<Action>, cursor: impl Into<Vec<u8>>) -> Self {
-        Self {
-            more: true,
-            ..Self::last(actions, cursor)
-        }
+        Self { more: true, ..Self::last(actions, cursor) }
     }
 }
 

@@ -81,10 +81,7 @@ pub mod __rt {
 
     const SDK_TEXT: &str = concat!("rust ", env!("CARGO_PKG_VERSION"));
 
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "evaluated by the compiler, for one constant text"
-    )]
+    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, for one constant text")]
     const fn bytes<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
         let mut index = 0;

@@ -37,10 +37,6 @@ pub struct IssuedChallenge {
 impl IssuedChallenge {
     /// A challenge that the device management keeps, to be handed on.
     pub fn new(text: impl Into<String>, expires: SystemTime) -> Self {
-        Self {
-            text: Challenge::new(text),
-            expires,
-            attributes: Attributes::new(),
-        }
+        Self { text: Challenge::new(text), expires, attributes: Attributes::new() }
     }
 }

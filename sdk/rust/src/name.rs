@@ -43,10 +43,7 @@ impl Name {
     /// An attribute of the subject: its short name (RFC 4514 §3, also `SERIALNUMBER` and `E`) or its
     /// dotted object identifier, and its value.
     pub fn subject(kind: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::SubjectAttribute(SubjectAttribute {
-            kind: kind.into(),
-            value: value.into(),
-        })
+        Self::SubjectAttribute(SubjectAttribute { kind: kind.into(), value: value.into() })
     }
 }
 
@@ -68,9 +65,7 @@ impl FromStr for Name {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let refuse = || NameError {
-            text: text.to_owned(),
-        };
+        let refuse = || NameError { text: text.to_owned() };
         let at = text.find(['=', ':']).ok_or_else(refuse)?;
         let (kind, rest) = text.split_at(at);
         let separator = rest.chars().next().ok_or_else(refuse)?;
@@ -92,9 +87,7 @@ impl FromStr for Name {
 }
 
 fn is_attribute_type(kind: &str) -> bool {
-    let short_name = kind
-        .chars()
-        .all(|character| character.is_ascii_alphabetic());
+    let short_name = kind.chars().all(|character| character.is_ascii_alphabetic());
     let identifier = kind.contains('.')
         && kind
             .split('.')
@@ -156,17 +149,7 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in [
-            "",
-            "device-17",
-            "=x",
-            "CN=",
-            "DNS:",
-            "dns:host",
-            "C N=x",
-            "1..2=x",
-            "FOO:x",
-        ] {
+        for text in ["", "device-17", "=x", "CN=", "DNS:", "dns:host", "C N=x", "1..2=x", "FOO:x"] {
             assert!(text.parse::<Name>().is_err(), "{text}");
         }
     }

@@ -33,11 +33,7 @@ impl Problem {
     /// Problem::new("/lifetime", "expected at most 3600 seconds, found 86400: shorten it");
     /// ```
     pub fn new(pointer: impl Into<String>, text: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            text: text.into(),
-            attributes: Attributes::new(),
-        }
+        Self { pointer: pointer.into(), text: text.into(), attributes: Attributes::new() }
     }
 }
 
@@ -46,8 +42,7 @@ pub(crate) fn read<S: DeserializeOwned>(text: &str) -> Result<S, Problem> {
     let mut json = serde_json::Deserializer::from_str(text);
     let settings = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| Problem::new(pointer(error.path()), error.inner().to_string()))?;
-    json.end()
-        .map_err(|error| Problem::new("", error.to_string()))?;
+    json.end().map_err(|error| Problem::new("", error.to_string()))?;
     Ok(settings)
 }
 
@@ -65,9 +60,7 @@ pub(crate) fn check<V: Verifier>(text: &str) -> Vec<Problem> {
 /// `deny_unknown_fields`: a misspelt setting that is silently ignored would leave the admin with
 /// weaker checks than he wrote down.
 pub(crate) fn schema<S: JsonSchema>() -> String {
-    let mut schema = SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<S>();
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<S>();
     close(&mut schema);
     schema.as_value().to_string()
 }
@@ -77,16 +70,9 @@ fn close(schema: &mut Schema) {
         return;
     };
     let is_plain_object = object.get("type").and_then(|found| found.as_str()) == Some("object")
-        && ![
-            "additionalProperties",
-            "unevaluatedProperties",
-            "allOf",
-            "anyOf",
-            "oneOf",
-            "$ref",
-        ]
-        .iter()
-        .any(|keyword| object.contains_key(*keyword));
+        && !["additionalProperties", "unevaluatedProperties", "allOf", "anyOf", "oneOf", "$ref"]
+            .iter()
+            .any(|keyword| object.contains_key(*keyword));
     if is_plain_object {
         object.insert("additionalProperties".to_owned(), false.into());
     }
@@ -154,34 +140,16 @@ mod tests {
         struct Forgetful {
             key: String,
         }
-        for schema in [
-            schema::<Forgetful>(),
-            schema::<NoSettings>(),
-            schema::<Settings>(),
-        ] {
+        for schema in [schema::<Forgetful>(), schema::<NoSettings>(), schema::<Settings>()] {
             let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
-            assert_eq!(
-                schema.get("additionalProperties"),
-                Some(&false.into()),
-                "{schema}"
-            );
-            assert!(
-                schema
-                    .get("$schema")
-                    .unwrap()
-                    .as_str()
-                    .unwrap()
-                    .contains("2020-12")
-            );
+            assert_eq!(schema.get("additionalProperties"), Some(&false.into()), "{schema}");
+            assert!(schema.get("$schema").unwrap().as_str().unwrap().contains("2020-12"));
         }
     }
 
     #[test]
     fn schemas_of_maps_stay_open() {
         let schema = schema::<std::collections::BTreeMap<String, u32>>();
-        assert!(
-            !schema.contains("\"additionalProperties\":false"),
-            "{schema}"
-        );
+        assert!(!schema.contains("\"additionalProperties\":false"), "{schema}");
     }
 }

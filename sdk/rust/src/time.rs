@@ -11,15 +11,12 @@ pub(crate) fn from_unix_seconds(seconds: u64) -> SystemTime {
 
 /// Whole seconds since 1970; times before that are 1970.
 pub(crate) fn to_unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Whole seconds, rounded up so that a wait is never cut to nothing.
 pub(crate) fn to_seconds(duration: Duration) -> u32 {
-    let seconds = duration
-        .as_secs()
-        .saturating_add(u64::from(duration.subsec_nanos() > 0));
+    let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 

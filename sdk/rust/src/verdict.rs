@@ -159,11 +159,7 @@ pub struct Denial {
 impl Denial {
     /// A denial without further attributes.
     pub fn new(code: DenialCode, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            attributes: Attributes::new(),
-        }
+        Self { code, detail: detail.into(), attributes: Attributes::new() }
     }
 }
 
@@ -227,10 +223,6 @@ pub struct Retry {
 impl Retry {
     /// A retry without further attributes.
     pub fn new(after: Duration, detail: impl Into<String>) -> Self {
-        Self {
-            after,
-            detail: detail.into(),
-            attributes: Attributes::new(),
-        }
+        Self { after, detail: detail.into(), attributes: Attributes::new() }
     }
 }

@@ -96,9 +96,7 @@ impl Backend {
     pub(crate) fn http_send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let timeout = request.timeout.map(|timeout| {
             // At least one: a time-out of nothing would be an error of the caller, not a wish.
-            u32::try_from(timeout.as_millis())
-                .unwrap_or(u32::MAX)
-                .max(1)
+            u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1)
         });
         let response = http::send(&http::HttpRequest {
             method: request.method,

@@ -64,10 +64,7 @@ pub enum IssueError {
 
 impl From<IssueError> for Denial {
     fn from(error: IssueError) -> Self {
-        Denial::new(
-            DenialCode::Other("challenge-not-issued".to_owned()),
-            error.to_string(),
-        )
+        Denial::new(DenialCode::Other("challenge-not-issued".to_owned()), error.to_string())
     }
 }
 

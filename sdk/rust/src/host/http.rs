@@ -72,10 +72,7 @@ impl HttpRequest {
 
     /// A `POST` with a body.
     pub fn post(url: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        Self {
-            body: body.into(),
-            ..Self::new("POST", url)
-        }
+        Self { body: body.into(), ..Self::new("POST", url) }
     }
 
     /// A `POST` with a JSON body.
@@ -122,19 +119,12 @@ pub struct HttpResponse {
 impl HttpResponse {
     /// An answer, for tests.
     pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-        }
+        Self { status, headers: Vec::new(), body: body.into() }
     }
 
     /// The first value of a header field; `name` in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether the status is 2xx.

@@ -48,8 +48,7 @@ impl Kv<'_> {
         value: &[u8],
         time_to_live: Option<Duration>,
     ) -> Result<bool, KvError> {
-        self.0
-            .kv_compare_and_set(key, expected, value, time_to_live)
+        self.0.kv_compare_and_set(key, expected, value, time_to_live)
     }
 
     /// Removes a value. It is no error if there is none.

@@ -105,11 +105,7 @@ impl Backend {
     }
 
     pub(crate) fn log(&self, level: Level, message: &str, fields: Attributes) {
-        let line = LogLine {
-            level,
-            message: message.to_owned(),
-            fields,
-        };
+        let line = LogLine { level, message: message.to_owned(), fields };
         self.state.borrow_mut().log.push(line);
     }
 
@@ -118,15 +114,11 @@ impl Backend {
             return Err(RedeemError::Denied(text));
         }
         let Function::Verify { csr_sha256 } = &self.call.function else {
-            return Err(RedeemError::Denied(
-                "challenges are redeemed in `verify` only".into(),
-            ));
+            return Err(RedeemError::Denied("challenges are redeemed in `verify` only".into()));
         };
         let mut state = self.state.borrow_mut();
         let now = state.now;
-        state
-            .challenges
-            .redeem(text, &self.call.profile, csr_sha256, now)
+        state.challenges.redeem(text, &self.call.profile, csr_sha256, now)
     }
 
     pub(crate) fn issue(
@@ -138,15 +130,11 @@ impl Backend {
             return Err(IssueError::Denied(text));
         }
         if !matches!(self.call.function, Function::Issue) {
-            return Err(IssueError::Denied(
-                "challenges are issued in `issue` only".into(),
-            ));
+            return Err(IssueError::Denied("challenges are issued in `issue` only".into()));
         }
         let mut state = self.state.borrow_mut();
         let now = state.now;
-        state
-            .challenges
-            .issue(binding, &self.call.profile, time_to_live, now)
+        state.challenges.issue(binding, &self.call.profile, time_to_live, now)
     }
 
     fn store<T>(
@@ -197,15 +185,8 @@ impl Backend {
     }
 
     pub(crate) fn http_send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        if !self
-            .call
-            .powers
-            .iter()
-            .any(|power| matches!(power, Power::Host(_)))
-        {
-            return Err(HttpError::Denied(
-                "describe() does not ask for any host".into(),
-            ));
+        if !self.call.powers.iter().any(|power| matches!(power, Power::Host(_))) {
+            return Err(HttpError::Denied("describe() does not ask for any host".into()));
         }
         if let Some(credential) = &request.auth
             && let Some(text) = self.denied(&Power::Secret(credential.clone()))
@@ -249,15 +230,9 @@ impl Backend {
             return Err(SecretError::Denied(text));
         }
         let state = self.state.borrow();
-        state
-            .secrets
-            .get(secret)
-            .map(|value| value == candidate)
-            .ok_or_else(|| {
-                SecretError::Unavailable(format!(
-                    "the mock has no `{secret}`: set it with set_secret"
-                ))
-            })
+        state.secrets.get(secret).map(|value| value == candidate).ok_or_else(|| {
+            SecretError::Unavailable(format!("the mock has no `{secret}`: set it with set_secret"))
+        })
     }
 }
 

@@ -44,11 +44,7 @@ pub fn run_cases<V: Verifier>(folder: impl AsRef<Path>) -> Result<(), CaseFailur
             .filter_map(|file| run::<V>(&file).err().map(|text| (file, text)))
             .collect(),
     };
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(CaseFailures(failures))
-    }
+    if failures.is_empty() { Ok(()) } else { Err(CaseFailures(failures)) }
 }
 
 /// The cases that went otherwise than they say. `Debug` is as readable as `Display`, as it is what
@@ -75,13 +71,8 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("cannot be read: {error}"))?;
     let mut files = Vec::new();
     for entry in entries {
-        let path = entry
-            .map_err(|error| format!("cannot be read: {error}"))?
-            .path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+        let path = entry.map_err(|error| format!("cannot be read: {error}"))?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
             files.push(path);
         }
     }
@@ -225,10 +216,7 @@ impl Case {
         let text = Value::Object(self.settings).to_string();
         let problems = settings::check::<V>(&text);
         if let Expected::Settings { problems: expected } = &self.expect {
-            let found: Vec<_> = problems
-                .into_iter()
-                .map(|problem| problem.pointer)
-                .collect();
+            let found: Vec<_> = problems.into_iter().map(|problem| problem.pointer).collect();
             return same("pointers to problems", expected, &found);
         }
         if let Some(problem) = problems.first() {
@@ -240,9 +228,8 @@ impl Case {
         for asked in self.earlier {
             let _ = asked.ask::<V>(&host, &settings)?;
         }
-        let asked = self
-            .request
-            .ok_or("no request: only `settings` can be expected without one")?;
+        let asked =
+            self.request.ok_or("no request: only `settings` can be expected without one")?;
         let verdict = asked.ask::<V>(&host, &settings)?;
         self.expect.compare(&verdict)
     }
@@ -307,9 +294,7 @@ impl Asked {
                 Step::Many(names) => names,
             };
             builder = builder.rdn(
-                step.into_iter()
-                    .map(|name| subject_attribute(name.0))
-                    .collect::<Result<_, _>>()?,
+                step.into_iter().map(|name| subject_attribute(name.0)).collect::<Result<_, _>>()?,
             );
         }
         for NameText(name) in self.subject_alternative_names {
@@ -337,9 +322,7 @@ impl Asked {
 fn subject_attribute(name: Name) -> Result<SubjectAttribute, String> {
     match name {
         Name::SubjectAttribute(attribute) => Ok(attribute),
-        other => Err(format!(
-            "`{other}` belongs into `subject-alternative-names`"
-        )),
+        other => Err(format!("`{other}` belongs into `subject-alternative-names`")),
     }
 }
 

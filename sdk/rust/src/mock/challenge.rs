@@ -40,10 +40,7 @@ impl KeptChallenge {
     /// # Panics
     ///
     /// If the text is no name.
-    #[allow(
-        clippy::expect_used,
-        reason = "for tests, where a wrong name is the test's mistake"
-    )]
+    #[allow(clippy::expect_used, reason = "for tests, where a wrong name is the test's mistake")]
     pub fn name(self, name: &str) -> Self {
         let name = name.parse().expect("a name");
         self.names([name])
@@ -145,11 +142,7 @@ impl Challenges {
         let text = format!("MOCK-CHALLENGE-{}", self.issued);
         let kept = challenge(&text).profile(profile).expires(expires);
         self.keep(KeptChallenge { binding, ..kept });
-        Ok(IssuedChallenge {
-            text: Challenge::new(text),
-            expires,
-            attributes: Attributes::new(),
-        })
+        Ok(IssuedChallenge { text: Challenge::new(text), expires, attributes: Attributes::new() })
     }
 
     /// What was redeemed belongs to this request from now on.

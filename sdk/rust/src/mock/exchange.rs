@@ -24,9 +24,7 @@ impl Exchange {
                 Err(HttpError::Denied(format!("`{}` is not https", request.url)))
             }
             Some(answer) => answer(&request),
-            None => Err(HttpError::Connect(
-                "the mock has no answer: set answer_http".into(),
-            )),
+            None => Err(HttpError::Connect("the mock has no answer: set answer_http".into())),
         };
         self.sent.push(request);
         answer

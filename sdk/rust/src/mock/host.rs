@@ -57,10 +57,7 @@ impl Host {
 
     /// Gives a secret its value, for `secrets.matches`.
     pub fn set_secret(&self, name: impl Into<String>, value: impl Into<Vec<u8>>) {
-        self.state
-            .borrow_mut()
-            .secrets
-            .insert(name.into(), value.into());
+        self.state.borrow_mut().secrets.insert(name.into(), value.into());
     }
 
     /// Records what `secrets.mac` answers for a message: use a pair that the real system made. The
@@ -71,10 +68,7 @@ impl Host {
         message: impl Into<Vec<u8>>,
         tag: impl Into<Vec<u8>>,
     ) {
-        self.state
-            .borrow_mut()
-            .macs
-            .insert((secret.into(), message.into()), tag.into());
+        self.state.borrow_mut().macs.insert((secret.into(), message.into()), tag.into());
     }
 
     /// Answers HTTP requests. Without it each one fails as a connection does.
@@ -92,10 +86,7 @@ impl Host {
         &self,
         answer: impl FnMut(&HttpRequest) -> Result<HttpResponse, HttpError> + 'static,
     ) {
-        self.state
-            .borrow_mut()
-            .exchange
-            .answer_with(Box::new(answer));
+        self.state.borrow_mut().exchange.answer_with(Box::new(answer));
     }
 
     /// The HTTP requests that were sent, in order.
@@ -152,19 +143,14 @@ impl Host {
     }
 
     fn ask<V: Verifier>(&self, settings: &V::Settings, request: &Request) -> Verdict {
-        let function = Function::Verify {
-            csr_sha256: request.csr_sha256.clone(),
-        };
+        let function = Function::Verify { csr_sha256: request.csr_sha256.clone() };
         let host = self.host::<V>(function, &request.profile);
         V::verify(settings, &self.context(), request, &host)
     }
 
     /// Spends what a request holds, as the host does when its certificate was issued.
     pub fn issued(&self, request: &Request) {
-        self.state
-            .borrow_mut()
-            .challenges
-            .spend(&request.csr_sha256);
+        self.state.borrow_mut().challenges.spend(&request.csr_sha256);
     }
 
     /// Delivers an outcome.
@@ -207,12 +193,8 @@ impl Host {
         settings: &V::Settings,
         event: &Event,
     ) -> Result<Vec<Action>, Denial> {
-        let result = V::on_event(
-            settings,
-            &self.context(),
-            event,
-            &self.host::<V>(Function::Event, ""),
-        );
+        let result =
+            V::on_event(settings, &self.context(), event, &self.host::<V>(Function::Event, ""));
         self.settle(result)
     }
 
@@ -243,11 +225,7 @@ impl Host {
     ) -> Result<(), Retry> {
         let results: Vec<_> = results
             .into_iter()
-            .map(|(id, kind)| ActionResult {
-                id,
-                kind,
-                attributes: Attributes::new(),
-            })
+            .map(|(id, kind)| ActionResult { id, kind, attributes: Attributes::new() })
             .collect();
         let host = self.host::<V>(Function::Event, "");
         let result = V::settled(settings, &self.context(), &results, &host);
@@ -269,11 +247,7 @@ impl Host {
             call: Call {
                 function,
                 profile: profile.to_owned(),
-                powers: V::describe()
-                    .wants
-                    .into_iter()
-                    .map(|(power, _)| power)
-                    .collect(),
+                powers: V::describe().wants.into_iter().map(|(power, _)| power).collect(),
             },
         })
     }
@@ -292,9 +266,6 @@ impl Host {
 /// Says little, as what it keeps are secrets.
 impl fmt::Debug for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Host")
-            .field("now", &self.now())
-            .finish_non_exhaustive()
+        formatter.debug_struct("Host").field("now", &self.now()).finish_non_exhaustive()
     }
 }

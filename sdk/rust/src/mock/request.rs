@@ -40,10 +40,7 @@ pub struct RequestBuilder(Request);
 impl RequestBuilder {
     /// Adds an RDN `CN=…` to the subject.
     pub fn common_name(self, value: impl Into<String>) -> Self {
-        self.rdn(vec![SubjectAttribute {
-            kind: "CN".to_owned(),
-            value: value.into(),
-        }])
+        self.rdn(vec![SubjectAttribute { kind: "CN".to_owned(), value: value.into() }])
     }
 
     /// Adds an RDN to the subject.
@@ -70,10 +67,7 @@ impl RequestBuilder {
     /// Makes it a renewal of this certificate. `host_validated`: see [`CurrentCertificate`].
     pub fn renewal_of(mut self, certificate: Certificate, host_validated: bool) -> Self {
         self.0.kind = RequestKind::Renewal;
-        self.0.current_certificate = Some(CurrentCertificate {
-            certificate,
-            host_validated,
-        });
+        self.0.current_certificate = Some(CurrentCertificate { certificate, host_validated });
         self
     }
 
@@ -91,11 +85,7 @@ impl RequestBuilder {
         attributes: Attributes,
     ) -> Self {
         let (format, evidence) = (format.into(), evidence.into());
-        self.0.attestation = Some(Attestation {
-            format,
-            evidence,
-            attributes,
-        });
+        self.0.attestation = Some(Attestation { format, evidence, attributes });
         self
     }
 
@@ -108,11 +98,7 @@ impl RequestBuilder {
 
     /// The key that asks.
     pub fn key(mut self, algorithm: KeyAlgorithm, bits: u32, spki_sha256: [u8; 32]) -> Self {
-        self.0.key = PublicKey {
-            algorithm,
-            bits,
-            spki_sha256: spki_sha256.to_vec(),
-        };
+        self.0.key = PublicKey { algorithm, bits, spki_sha256: spki_sha256.to_vec() };
         self
     }
 
@@ -153,12 +139,7 @@ impl RequestBuilder {
             let text = format!(
                 "{} key {} challenge {}",
                 names.join(" "),
-                self.0
-                    .key
-                    .spki_sha256
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect::<String>(),
+                self.0.key.spki_sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
                 self.0.challenge.as_ref().map_or("", Challenge::reveal),
             );
             self.0.csr_sha256 = stand_in_digest(text.as_bytes());
@@ -317,11 +298,7 @@ impl EventBuilder {
 }
 
 fn key() -> PublicKey {
-    PublicKey {
-        algorithm: KeyAlgorithm::EcP256,
-        bits: 256,
-        spki_sha256: vec![0x17; 32],
-    }
+    PublicKey { algorithm: KeyAlgorithm::EcP256, bits: 256, spki_sha256: vec![0x17; 32] }
 }
 
 /// Tells texts apart, as a digest would; no cryptography (FNV-1a, spread over 32 bytes).
@@ -330,9 +307,7 @@ fn stand_in_digest(text: &[u8]) -> Vec<u8> {
         .flat_map(|lane| {
             let start = 0xcbf2_9ce4_8422_2325_u64 ^ u64::from(lane);
             text.iter()
-                .fold(start, |hash, byte| {
-                    (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-                })
+                .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
                 .to_be_bytes()
         })
         .collect()

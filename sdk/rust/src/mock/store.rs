@@ -21,13 +21,7 @@ struct Value {
 
 impl Store {
     pub(super) fn put(&mut self, key: String, bytes: Vec<u8>) {
-        self.values.insert(
-            key,
-            Value {
-                bytes,
-                expires: None,
-            },
-        );
+        self.values.insert(key, Value { bytes, expires: None });
     }
 
     pub(super) fn get(&self, key: &str, now: SystemTime) -> Option<Vec<u8>> {
@@ -51,24 +45,13 @@ impl Store {
     ) -> Result<(), KvError> {
         check_key(key)?;
         if bytes.len() > LONGEST_VALUE {
-            return Err(KvError::Invalid(format!(
-                "{} bytes are over 64 KiB",
-                bytes.len()
-            )));
+            return Err(KvError::Invalid(format!("{} bytes are over 64 KiB", bytes.len())));
         }
         if time_to_live.is_some_and(|duration| duration.is_zero()) {
-            return Err(KvError::Invalid(
-                "a time to live is at least one second".into(),
-            ));
+            return Err(KvError::Invalid("a time to live is at least one second".into()));
         }
         let expires = time_to_live.and_then(|duration| now.checked_add(duration));
-        self.written.insert(
-            key.to_owned(),
-            Some(Value {
-                bytes: bytes.to_vec(),
-                expires,
-            }),
-        );
+        self.written.insert(key.to_owned(), Some(Value { bytes: bytes.to_vec(), expires }));
         Ok(())
     }
 
@@ -94,9 +77,7 @@ impl Store {
 
 impl Value {
     fn at(&self, now: SystemTime) -> Option<Vec<u8>> {
-        self.expires
-            .is_none_or(|expires| now < expires)
-            .then(|| self.bytes.clone())
+        self.expires.is_none_or(|expires| now < expires).then(|| self.bytes.clone())
     }
 }
 
@@ -104,9 +85,6 @@ fn check_key(key: &str) -> Result<(), KvError> {
     if (1..=LONGEST_KEY).contains(&key.len()) {
         Ok(())
     } else {
-        Err(KvError::Invalid(format!(
-            "a key is 1 to 256 bytes, not {}",
-            key.len()
-        )))
+        Err(KvError::Invalid(format!("a key is 1 to 256 bytes, not {}", key.len())))
     }
 }

@@ -20,10 +20,7 @@ impl Description {
             wants: self
                 .wants
                 .into_iter()
-                .map(|(power, why)| verifier::Want {
-                    power: power.into(),
-                    why,
-                })
+                .map(|(power, why)| verifier::Want { power: power.into(), why })
                 .collect(),
             events: self.events,
             vouches_from_user_attributes: self.vouches_from_user_attributes,
@@ -132,10 +129,9 @@ impl From<Target> for events::Target {
     fn from(target: Target) -> Self {
         match target {
             Target::Device(id) => Self::Device(id),
-            Target::Certificate {
-                issuer,
-                serial_number,
-            } => Self::Certificate((issuer, serial_number)),
+            Target::Certificate { issuer, serial_number } => {
+                Self::Certificate((issuer, serial_number))
+            }
             Target::Other(text) => Self::Other(text),
         }
     }

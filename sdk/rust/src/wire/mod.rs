@@ -27,10 +27,7 @@ impl From<wire::Context> for Context {
 
 impl From<wire::SubjectAttribute> for SubjectAttribute {
     fn from(attribute: wire::SubjectAttribute) -> Self {
-        Self {
-            kind: attribute.type_,
-            value: attribute.value,
-        }
+        Self { kind: attribute.type_, value: attribute.value }
     }
 }
 
@@ -70,9 +67,7 @@ fn names(list: Vec<wire::Name>) -> Vec<Name> {
 }
 
 fn subject(list: Vec<Vec<wire::SubjectAttribute>>) -> Vec<RelativeDistinguishedName> {
-    list.into_iter()
-        .map(|step| step.into_iter().map(Into::into).collect())
-        .collect()
+    list.into_iter().map(|step| step.into_iter().map(Into::into).collect()).collect()
 }
 
 impl From<wire::PublicKey> for PublicKey {
@@ -85,11 +80,7 @@ impl From<wire::PublicKey> for PublicKey {
             wire::KeyAlgorithm::Ed25519 => KeyAlgorithm::Ed25519,
             wire::KeyAlgorithm::Other(text) => KeyAlgorithm::Other(text),
         };
-        Self {
-            algorithm,
-            bits: key.bits,
-            spki_sha256: key.spki_sha256,
-        }
+        Self { algorithm, bits: key.bits, spki_sha256: key.spki_sha256 }
     }
 }
 
@@ -130,12 +121,10 @@ impl From<wire::Request> for Request {
             key: request.key.into(),
             extended_key_usages: request.extended_key_usages,
             challenge: request.challenge.map(Challenge::new),
-            current_certificate: request
-                .current_certificate
-                .map(|current| CurrentCertificate {
-                    certificate: current.certificate.into(),
-                    host_validated: current.host_validated,
-                }),
+            current_certificate: request.current_certificate.map(|current| CurrentCertificate {
+                certificate: current.certificate.into(),
+                host_validated: current.host_validated,
+            }),
             attestation: request.attestation.map(|attestation| Attestation {
                 format: attestation.format,
                 evidence: attestation.evidence.into(),
@@ -189,11 +178,7 @@ impl From<Denial> for wire::Denial {
             DenialCode::NotSupported => wire::DenialCode::NotSupported,
             DenialCode::Other(word) => wire::DenialCode::Other(word),
         };
-        Self {
-            code,
-            detail: denial.detail,
-            attributes: denial.attributes.into_wire(),
-        }
+        Self { code, detail: denial.detail, attributes: denial.attributes.into_wire() }
     }
 }
 
@@ -244,10 +229,7 @@ mod tests {
             DenialCode::AttestationInvalid,
             DenialCode::NotSupported,
         ] {
-            assert!(
-                contract.contains(&format!("\n    {},\n", code.as_str())),
-                "{code:?}"
-            );
+            assert!(contract.contains(&format!("\n    {},\n", code.as_str())), "{code:?}");
         }
     }
 }
