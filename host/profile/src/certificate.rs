@@ -262,9 +262,7 @@ impl Certificate {
     /// A malformed extension.
     pub fn key_usage(&self) -> Result<Option<KeyUsage>, CertificateError> {
         let extension = self.extension(known::KEY_USAGE);
-        Ok(extension
-            .map(|found| KeyUsage::from_der(&found.value))
-            .transpose()?)
+        Ok(extension.map(|found| KeyUsage::from_der(&found.value)).transpose()?)
     }
 
     /// The basic constraints; the default (no CA) when absent.
@@ -281,21 +279,14 @@ impl Certificate {
     /// Whether it is a CA's. Only a well-formed basicConstraints with CA:TRUE says so.
     #[must_use]
     pub fn is_ca(&self) -> bool {
-        self.basic_constraints()
-            .is_ok_and(|constraints| constraints.ca)
+        self.basic_constraints().is_ok_and(|constraints| constraints.ca)
     }
 
     /// The subject key identifier, if there is one.
     #[must_use]
     pub fn subject_key_identifier(&self) -> Option<&[u8]> {
         let extension = self.extension(known::SUBJECT_KEY_IDENTIFIER)?;
-        Some(
-            only(&extension.value)
-                .ok()?
-                .expect(tag::OCTET_STRING)
-                .ok()?
-                .value,
-        )
+        Some(only(&extension.value).ok()?.expect(tag::OCTET_STRING).ok()?.value)
     }
 
     /// Checks that `issuer`'s key signed this certificate and that it names `issuer` (octet by octet).

@@ -67,12 +67,8 @@ impl NameConstraints {
     /// # Errors
     /// Constraints that cannot be read with certainty.
     pub fn from_certificates(chain: &[Certificate]) -> Result<Self, ConstraintsError> {
-        let extensions = chain
-            .iter()
-            .filter_map(|ca| ca.extension(known::NAME_CONSTRAINTS));
-        let levels: Result<_, _> = extensions
-            .map(|found| Level::from_der(&found.value))
-            .collect();
+        let extensions = chain.iter().filter_map(|ca| ca.extension(known::NAME_CONSTRAINTS));
+        let levels: Result<_, _> = extensions.map(|found| Level::from_der(&found.value)).collect();
         Ok(Self { levels: levels? })
     }
 
@@ -98,11 +94,7 @@ impl NameConstraints {
                 Name::San(_) => None,
             })
             .collect();
-        self.violations_with(
-            csr.subject(),
-            csr.sans(),
-            &DirectoryMatch::BeforeIssuance(fixed),
-        )
+        self.violations_with(csr.subject(), csr.sans(), &DirectoryMatch::BeforeIssuance(fixed))
     }
 
     fn violations_with(
@@ -120,11 +112,7 @@ impl NameConstraints {
             }
         };
         if !subject.is_empty() {
-            judge(
-                Tested::Directory(subject),
-                &format_args!("subject {subject}"),
-                directory,
-            );
+            judge(Tested::Directory(subject), &format_args!("subject {subject}"), directory);
         }
         for attribute in subject.attributes() {
             let value = attribute.value();
@@ -168,25 +156,14 @@ impl Level {
             None => Vec::new(),
         };
         reader.finish()?;
-        Ok(Self {
-            permitted,
-            excluded,
-        })
+        Ok(Self { permitted, excluded })
     }
 
     fn violation(&self, name: Tested<'_>, order: &DirectoryMatch) -> Option<&'static str> {
-        if self
-            .excluded
-            .iter()
-            .any(|tree| tree.is_of_form(name) && tree.touches(name, order))
-        {
+        if self.excluded.iter().any(|tree| tree.is_of_form(name) && tree.touches(name, order)) {
             return Some("lies in a subtree that the CA's name constraints exclude");
         }
-        let mut permitted = self
-            .permitted
-            .iter()
-            .filter(|tree| tree.is_of_form(name))
-            .peekable();
+        let mut permitted = self.permitted.iter().filter(|tree| tree.is_of_form(name)).peekable();
         if permitted.peek().is_some() && !permitted.any(|tree| tree.contains(name, order)) {
             return Some("lies outside the subtrees that the CA's name constraints permit");
         }
@@ -198,11 +175,7 @@ fn subtrees(mut reader: Reader<'_>) -> Result<Vec<Subtree>, ConstraintsError> {
     let mut subtrees = Vec::new();
     while !reader.is_empty() {
         if subtrees.len() == MAX_SUBTREES {
-            return Err(DerError::TooMany {
-                what: "subtrees",
-                limit: MAX_SUBTREES,
-            }
-            .into());
+            return Err(DerError::TooMany { what: "subtrees", limit: MAX_SUBTREES }.into());
         }
         let mut fields = reader.sequence()?;
         let base = fields.any()?;

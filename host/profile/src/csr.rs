@@ -20,6 +20,7 @@ use crate::{
 ///
 /// Nothing of it is ever encoded again: strongSwan sends attributes in an order that DER does not
 /// allow, and its signature is over that order.
+#[derive(Clone)]
 pub struct Csr {
     /// Holds the challenge, so it is wiped and never printed.
     der: Zeroizing<Vec<u8>>,
@@ -42,6 +43,7 @@ pub struct Csr {
 
 /// The challengePassword of a request. Never empty: an empty one counts as absent, so that it can
 /// equal nothing.
+#[derive(Clone)]
 pub struct Challenge(Zeroizing<String>);
 
 /// Why bytes are no request that can be worked on.
@@ -126,18 +128,13 @@ impl Csr {
             sans: value(known::SUBJECT_ALT_NAME).map_or(Ok(Vec::new()), San::list_from_der)?,
             requested_ekus: value(known::EXTENDED_KEY_USAGE)
                 .map_or(Ok(Vec::new()), ExtendedKeyUsage::list_from_der)?,
-            key_usage: value(known::KEY_USAGE)
-                .map(KeyUsage::from_der)
-                .transpose()?,
+            key_usage: value(known::KEY_USAGE).map(KeyUsage::from_der).transpose()?,
             basic_constraints: value(known::BASIC_CONSTRAINTS)
                 .map(BasicConstraints::from_der)
                 .transpose()?,
             sha256: sha256(der),
             info_sha256: sha256(info.raw),
-            attributes: attributes
-                .into_iter()
-                .map(|(oid, set)| (oid, set.range()))
-                .collect(),
+            attributes: attributes.into_iter().map(|(oid, set)| (oid, set.range())).collect(),
             extensions,
             der: Zeroizing::new(der.to_vec()),
         })
@@ -196,9 +193,7 @@ impl Csr {
     #[must_use]
     pub fn names(&self) -> Vec<Name> {
         let attributes = self.subject.attributes().cloned().map(Name::Attribute);
-        attributes
-            .chain(self.sans.iter().cloned().map(Name::San))
-            .collect()
+        attributes.chain(self.sans.iter().cloned().map(Name::San)).collect()
     }
 
     /// The purposes of extended key usage; empty when it asks for none.
@@ -227,9 +222,7 @@ impl Csr {
 
     /// All attributes: identifier, and the SET of values as received (a challenge is among them).
     pub fn attributes(&self) -> impl Iterator<Item = (&Oid, &[u8])> {
-        self.attributes
-            .iter()
-            .map(|(oid, set)| (oid, self.slice(set)))
+        self.attributes.iter().map(|(oid, set)| (oid, self.slice(set)))
     }
 
     /// The challengePassword, if there is one that is not empty.
@@ -245,8 +238,7 @@ impl Csr {
     pub fn verify_self_signature(&self, legacy: LegacyDigests) -> Result<(), SignatureError> {
         let scheme =
             SignatureScheme::from_algorithm_identifier(self.slice(&self.signature_algorithm))?;
-        self.public_key
-            .verify(scheme, legacy, self.info_der(), &self.signature)
+        self.public_key.verify(scheme, legacy, self.info_der(), &self.signature)
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {
@@ -280,11 +272,7 @@ fn read_attributes(mut reader: Reader<'_>) -> Result<Vec<(Oid, Tlv<'_>)>, CsrErr
     let mut attributes: Vec<(Oid, Tlv<'_>)> = Vec::new();
     while !reader.is_empty() {
         if attributes.len() == MAX_ATTRIBUTES {
-            return Err(DerError::TooMany {
-                what: "attributes",
-                limit: MAX_ATTRIBUTES,
-            }
-            .into());
+            return Err(DerError::TooMany { what: "attributes", limit: MAX_ATTRIBUTES }.into());
         }
         let mut fields = reader.sequence()?;
         let oid = Oid::from_tlv(fields.any()?)?;
@@ -308,24 +296,18 @@ fn requested_extensions(attributes: &[(Oid, Tlv<'_>)]) -> Result<Vec<Extension>,
         known::EXTENSION_REQUEST_VERISIGN,
         known::EXTENSION_REQUEST_MICROSOFT,
     ];
-    let mut requests = attributes
-        .iter()
-        .filter(|(oid, _)| KINDS.iter().any(|kind| oid == kind));
+    let mut requests = attributes.iter().filter(|(oid, _)| KINDS.iter().any(|kind| oid == kind));
     let Some((oid, values)) = requests.next() else {
         return Ok(Vec::new());
     };
     if requests.next().is_some() {
         return Err(CsrError::ExtensionRequests);
     }
-    Ok(Extension::list(
-        single(oid, *values)?.expect(tag::SEQUENCE)?.reader(),
-    )?)
+    Ok(Extension::list(single(oid, *values)?.expect(tag::SEQUENCE)?.reader())?)
 }
 
 fn challenge(attributes: &[(Oid, Tlv<'_>)]) -> Result<Option<Challenge>, CsrError> {
-    let found = attributes
-        .iter()
-        .find(|(oid, _)| *oid == known::CHALLENGE_PASSWORD);
+    let found = attributes.iter().find(|(oid, _)| *oid == known::CHALLENGE_PASSWORD);
     let Some((oid, values)) = found else {
         return Ok(None);
     };

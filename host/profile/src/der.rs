@@ -80,10 +80,7 @@ pub(crate) struct Tlv<'a> {
 impl<'a> Tlv<'a> {
     /// A reader over the contents.
     pub(crate) fn reader(&self) -> Reader<'a> {
-        Reader {
-            rest: self.value,
-            position: self.start + (self.raw.len() - self.value.len()),
-        }
+        Reader { rest: self.value, position: self.start + (self.raw.len() - self.value.len()) }
     }
 
     /// Where the whole encoding lies in the bytes of the outermost reader.
@@ -96,10 +93,7 @@ impl<'a> Tlv<'a> {
         if self.tag == tag {
             Ok(self)
         } else {
-            Err(DerError::Tag {
-                expected: tag,
-                found: self.tag,
-            })
+            Err(DerError::Tag { expected: tag, found: self.tag })
         }
     }
 }
@@ -113,10 +107,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes,
-            position: 0,
-        }
+        Self { rest: bytes, position: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -129,11 +120,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing may follow.
     pub(crate) fn finish(self) -> Result<(), DerError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(DerError::Trailing)
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(DerError::Trailing) }
     }
 
     pub(crate) fn any(&mut self) -> Result<Tlv<'a>, DerError> {
@@ -150,27 +137,17 @@ impl<'a> Reader<'a> {
                 return Err(DerError::Length);
             }
             let octets = self.rest.get(2..2 + count).ok_or(DerError::Truncated)?;
-            let length = octets
-                .iter()
-                .fold(0_u64, |sum, &octet| sum << 8 | u64::from(octet));
+            let length = octets.iter().fold(0_u64, |sum, &octet| sum << 8 | u64::from(octet));
             // Minimal: the long form only from 128 up, and no leading zero.
             if length < 0x80 || octets.first() == Some(&0) {
                 return Err(DerError::Length);
             }
-            (
-                2 + count,
-                usize::try_from(length).map_err(|_| DerError::Length)?,
-            )
+            (2 + count, usize::try_from(length).map_err(|_| DerError::Length)?)
         };
         let end = header.checked_add(length).ok_or(DerError::Length)?;
         let raw = self.rest.get(..end).ok_or(DerError::Truncated)?;
         let value = raw.get(header..).ok_or(DerError::Truncated)?;
-        let tlv = Tlv {
-            tag,
-            value,
-            raw,
-            start: self.position,
-        };
+        let tlv = Tlv { tag, value, raw, start: self.position };
         self.rest = self.rest.get(end..).ok_or(DerError::Truncated)?;
         self.position += end;
         Ok(tlv)
@@ -181,11 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<Tlv<'a>>, DerError> {
-        if self.peek() == Some(tag) {
-            self.any().map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.peek() == Some(tag) { self.any().map(Some) } else { Ok(None) }
     }
 
     pub(crate) fn sequence(&mut self) -> Result<Reader<'a>, DerError> {
@@ -226,11 +199,7 @@ pub(crate) fn encode(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
         out.push(short);
     } else {
         let octets = length.to_be_bytes();
-        let significant: Vec<u8> = octets
-            .iter()
-            .copied()
-            .skip_while(|&octet| octet == 0)
-            .collect();
+        let significant: Vec<u8> = octets.iter().copied().skip_while(|&octet| octet == 0).collect();
         // At most eight octets of a usize.
         out.push(0x80 | significant.len().min(8) as u8);
         out.extend_from_slice(&significant);

@@ -31,11 +31,7 @@ impl Extension {
         let mut extensions: Vec<Self> = Vec::new();
         while !reader.is_empty() {
             if extensions.len() == MAX_EXTENSIONS {
-                return Err(DerError::TooMany {
-                    what: "extensions",
-                    limit: MAX_EXTENSIONS,
-                }
-                .into());
+                return Err(DerError::TooMany { what: "extensions", limit: MAX_EXTENSIONS }.into());
             }
             let mut fields = reader.sequence()?;
             let oid = Oid::from_tlv(fields.any()?)?;
@@ -45,16 +41,12 @@ impl Extension {
             if extensions.iter().any(|other| other.oid == oid) {
                 return Err(ExtensionError::Repeated(oid));
             }
-            extensions.push(Self {
-                oid,
-                critical,
-                value,
-            });
+            extensions.push(Self { oid, critical, value });
         }
         Ok(extensions)
     }
 
-    pub(crate) fn find<'a>(list: &'a [Self], oid: const_oid::ObjectIdentifier) -> Option<&'a Self> {
+    pub(crate) fn find(list: &[Self], oid: const_oid::ObjectIdentifier) -> Option<&Self> {
         list.iter().find(|extension| extension.oid == oid)
     }
 }
@@ -107,10 +99,7 @@ impl ExtendedKeyUsage {
         let mut purposes = Vec::new();
         while !reader.is_empty() {
             if purposes.len() == MAX_PURPOSES {
-                return Err(DerError::TooMany {
-                    what: "key purposes",
-                    limit: MAX_PURPOSES,
-                });
+                return Err(DerError::TooMany { what: "key purposes", limit: MAX_PURPOSES });
             }
             purposes.push(Self(Oid::from_tlv(reader.any()?)?));
         }
@@ -126,10 +115,7 @@ impl ExtendedKeyUsage {
         let mut purposes = Vec::new();
         while !reader.is_empty() {
             if purposes.len() == MAX_PURPOSES {
-                return Err(DerError::TooMany {
-                    what: "policies",
-                    limit: MAX_PURPOSES,
-                });
+                return Err(DerError::TooMany { what: "policies", limit: MAX_PURPOSES });
             }
             purposes.push(Self(Oid::from_tlv(reader.sequence()?.any()?)?));
         }
@@ -295,9 +281,7 @@ impl KeyUsage {
 
     /// The usages in the order of their bits.
     pub fn bits(self) -> impl Iterator<Item = KeyUsageBit> {
-        BITS.into_iter()
-            .map(|(bit, _)| bit)
-            .filter(move |bit| self.contains(*bit))
+        BITS.into_iter().map(|(bit, _)| bit).filter(move |bit| self.contains(*bit))
     }
 }
 
@@ -309,11 +293,7 @@ impl FromIterator<KeyUsageBit> for KeyUsage {
 
 impl fmt::Display for KeyUsageBit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            BITS.iter()
-                .find(|(bit, _)| bit == self)
-                .map_or("", |(_, name)| name),
-        )
+        f.write_str(BITS.iter().find(|(bit, _)| bit == self).map_or("", |(_, name)| name))
     }
 }
 

@@ -48,10 +48,8 @@ pub(crate) fn name(rdns: &[&[AttributeDer]]) -> Vec<u8> {
     let rdns: Vec<_> = rdns
         .iter()
         .map(|rdn| {
-            let attributes: Vec<_> = rdn
-                .iter()
-                .map(|(kind, value)| sequence(&[oid(kind), value.clone()]))
-                .collect();
+            let attributes: Vec<_> =
+                rdn.iter().map(|(kind, value)| sequence(&[oid(kind), value.clone()])).collect();
             tlv(tag::SET, &attributes)
         })
         .collect();
@@ -100,38 +98,38 @@ pub(crate) fn san(names: &[Vec<u8>]) -> Vec<u8> {
 }
 
 pub(crate) fn ekus(purposes: &[ObjectIdentifier]) -> Vec<u8> {
-    let purposes: Vec<_> = purposes
-        .iter()
-        .map(|&purpose| Oid::from(purpose).to_der())
-        .collect();
+    let purposes: Vec<_> = purposes.iter().map(|&purpose| Oid::from(purpose).to_der()).collect();
     extension(known::EXTENDED_KEY_USAGE, sequence(&purposes))
 }
 
 /// keyUsage from its first octet: 0x80 digitalSignature, 0x20 keyEncipherment, 0x04 keyCertSign.
 pub(crate) fn key_usage(bits: u8) -> Vec<u8> {
     let unused = u8::try_from(bits.trailing_zeros()).unwrap();
-    extension(
-        known::KEY_USAGE,
-        encode(tag::BIT_STRING, &[&[unused, bits]]),
-    )
+    extension(known::KEY_USAGE, encode(tag::BIT_STRING, &[&[unused, bits]]))
 }
 
 pub(crate) fn basic_constraints(ca: bool) -> Vec<u8> {
-    let value = if ca {
-        sequence(&[encode(tag::BOOLEAN, &[&[0xff]])])
-    } else {
-        sequence(&[])
-    };
+    let value = if ca { sequence(&[encode(tag::BOOLEAN, &[&[0xff]])]) } else { sequence(&[]) };
     extension(known::BASIC_CONSTRAINTS, value)
 }
 
 /// Application policies have the form of certificatePolicies.
 pub(crate) fn application_policies(purposes: &[ObjectIdentifier]) -> Vec<u8> {
-    let policies: Vec<_> = purposes
-        .iter()
-        .map(|&purpose| sequence(&[Oid::from(purpose).to_der()]))
-        .collect();
+    let policies: Vec<_> =
+        purposes.iter().map(|&purpose| sequence(&[Oid::from(purpose).to_der()])).collect();
     extension(known::MS_APPLICATION_POLICIES, sequence(&policies))
+}
+
+/// An RSA key of this modulus and exponent.
+pub(crate) fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    let key = sequence(&[
+        encode(tag::INTEGER, &[&[0], modulus]),
+        encode(tag::INTEGER, &[&[0], exponent]),
+    ]);
+    sequence(&[
+        sequence(&[Oid::from(known::RSA_ENCRYPTION).to_der(), vec![tag::NULL, 0]]),
+        tlv(tag::BIT_STRING, &[vec![0], key]),
+    ])
 }
 
 /// A P-256 key that signs what it is given.
@@ -145,10 +143,7 @@ impl Key {
     pub(crate) fn spki(&self) -> Vec<u8> {
         let point = self.0.public_key().as_ref();
         sequence(&[
-            sequence(&[
-                Oid::from(known::EC_PUBLIC_KEY).to_der(),
-                Oid::from(known::P256).to_der(),
-            ]),
+            sequence(&[Oid::from(known::EC_PUBLIC_KEY).to_der(), Oid::from(known::P256).to_der()]),
             encode(tag::BIT_STRING, &[&[0], point]),
         ])
     }
@@ -171,6 +166,8 @@ pub(crate) struct Request {
     pub(crate) extensions: Vec<Vec<u8>>,
     /// Further attributes: SEQUENCE { type, SET OF value }.
     pub(crate) attributes: Vec<Vec<u8>>,
+    /// Another key than the one that signs.
+    pub(crate) spki: Option<Vec<u8>>,
     /// Leave the attributes field out entirely.
     pub(crate) without_attributes: bool,
 }
@@ -181,6 +178,7 @@ impl Default for Request {
             subject: common_name("device-17"),
             extensions: Vec::new(),
             attributes: Vec::new(),
+            spki: None,
             without_attributes: false,
         }
     }
@@ -191,14 +189,11 @@ impl Request {
         let mut info = vec![
             encode(tag::INTEGER, &[&[0]]),
             self.subject.clone(),
-            key.spki(),
+            self.spki.clone().unwrap_or_else(|| key.spki()),
         ];
         let mut attributes = self.attributes.clone();
         if !self.extensions.is_empty() {
-            attributes.push(attribute(
-                known::EXTENSION_REQUEST,
-                &[sequence(&self.extensions)],
-            ));
+            attributes.push(attribute(known::EXTENSION_REQUEST, &[sequence(&self.extensions)]));
         }
         if !self.without_attributes {
             info.push(tlv(0xa0, &attributes));
@@ -251,11 +246,7 @@ impl Certificate {
     pub(crate) fn authority(key: &Key, extensions: Vec<Vec<u8>>) -> crate::Certificate {
         let mut own = vec![basic_constraints(true), key_usage(0x06)];
         own.extend(extensions);
-        let forged = Self {
-            subject: common_name("CA"),
-            extensions: own,
-            ..Self::default()
-        };
+        let forged = Self { subject: common_name("CA"), extensions: own, ..Self::default() };
         crate::Certificate::parse(&forged.sign(key.spki(), key)).unwrap()
     }
 }
@@ -263,7 +254,8 @@ impl Certificate {
 /// nameConstraints of GeneralNames.
 pub(crate) fn name_constraints(permitted: &[Vec<u8>], excluded: &[Vec<u8>]) -> Vec<u8> {
     let list = |tag, names: &[Vec<u8>]| {
-        let subtrees: Vec<_> = names.iter().map(|name| sequence(&[name.clone()])).collect();
+        let subtrees: Vec<_> =
+            names.iter().map(|name| sequence(std::slice::from_ref(name))).collect();
         tlv(tag, &subtrees)
     };
     let mut lists = Vec::new();

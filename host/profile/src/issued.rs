@@ -92,17 +92,9 @@ pub fn check_issued(
     der: &[u8],
     expected: &Expected<'_>,
 ) -> Result<IssuedCertificate, Vec<Mismatch>> {
-    let issued = read(der).map_err(|error| {
-        vec![Mismatch {
-            code: "unreadable",
-            detail: error.to_string(),
-        }]
-    })?;
-    let mut check = Check {
-        issued: &issued,
-        expected,
-        mismatches: Vec::new(),
-    };
+    let issued = read(der)
+        .map_err(|error| vec![Mismatch { code: "unreadable", detail: error.to_string() }])?;
+    let mut check = Check { issued: &issued, expected, mismatches: Vec::new() };
     check.key();
     check.issuer();
     check.subject();
@@ -110,11 +102,7 @@ pub fn check_issued(
     check.purposes();
     check.validity();
     check.extensions();
-    if check.mismatches.is_empty() {
-        Ok(issued)
-    } else {
-        Err(check.mismatches)
-    }
+    if check.mismatches.is_empty() { Ok(issued) } else { Err(check.mismatches) }
 }
 
 fn read(der: &[u8]) -> Result<IssuedCertificate, CertificateError> {
@@ -191,10 +179,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn add(&mut self, code: &'static str, detail: impl Into<String>) {
-        self.mismatches.push(Mismatch {
-            code,
-            detail: detail.into(),
-        });
+        self.mismatches.push(Mismatch { code, detail: detail.into() });
     }
 
     fn key(&mut self) {
@@ -217,10 +202,9 @@ impl Check<'_> {
                 let found = &self.issued.issuer;
                 self.add("issuer", format!("{found} is not the configured CA"));
             }
-            Err(error) => self.add(
-                "signature",
-                format!("not signed by the configured CA: {error}"),
-            ),
+            Err(error) => {
+                self.add("signature", format!("not signed by the configured CA: {error}"))
+            }
         }
     }
 
@@ -237,35 +221,17 @@ impl Check<'_> {
                 Name::San(_) => None,
             })
             .collect();
-        for attribute in issued
-            .subject
-            .attributes()
-            .filter(|found| !approved.contains(found))
-        {
+        for attribute in issued.subject.attributes().filter(|found| !approved.contains(found)) {
             self.add("subject", format!("{attribute} was not approved"));
         }
         for required in &expected.limits.subject.required {
-            if !issued
-                .subject
-                .attributes()
-                .any(|found| found.attribute_type() == required.oid())
-            {
-                self.add(
-                    "subject-required",
-                    format!("{required} is missing in the subject"),
-                );
+            if !issued.subject.attributes().any(|found| found.attribute_type() == required.oid()) {
+                self.add("subject-required", format!("{required} is missing in the subject"));
             }
         }
-        let several = issued
-            .subject
-            .rdns()
-            .iter()
-            .any(|rdn| rdn.is_multi_valued());
+        let several = issued.subject.rdns().iter().any(|rdn| rdn.is_multi_valued());
         if several && !expected.limits.subject.multi_valued {
-            self.add(
-                "multi-valued-rdn",
-                "an RDN of several attributes in the subject",
-            );
+            self.add("multi-valued-rdn", "an RDN of several attributes in the subject");
         }
         if issued.subject.is_empty() && issued.sans.is_empty() {
             self.add("no-names", "the certificate names nobody");
@@ -307,14 +273,8 @@ impl Check<'_> {
                 self.add("eku", "no extended key usage, which means every purpose");
             }
             Ok(purposes) => {
-                for purpose in purposes
-                    .iter()
-                    .filter(|purpose| !limits.ekus.contains(purpose))
-                {
-                    self.add(
-                        "eku",
-                        format!("{purpose} is not among the profile's purposes"),
-                    );
+                for purpose in purposes.iter().filter(|purpose| !limits.ekus.contains(purpose)) {
+                    self.add("eku", format!("{purpose} is not among the profile's purposes"));
                 }
             }
             Err(error) => self.add("eku", error.to_string()),
@@ -323,10 +283,7 @@ impl Check<'_> {
             Ok(None) => self.add("key-usage", "no key usage, which means every usage"),
             Ok(Some(usage)) => {
                 for bit in usage.bits().filter(|bit| !limits.key_usage.contains(bit)) {
-                    self.add(
-                        "key-usage",
-                        format!("{bit} is not among the profile's key usages"),
-                    );
+                    self.add("key-usage", format!("{bit} is not among the profile's key usages"));
                 }
             }
             Err(error) => self.add("key-usage", error.to_string()),
@@ -351,10 +308,7 @@ impl Check<'_> {
             );
         }
         if start < expected.submitted.saturating_sub(BACKDATING) {
-            self.add(
-                "not-before",
-                "starts more than a day before the request was submitted",
-            );
+            self.add("not-before", "starts more than a day before the request was submitted");
         }
         if end <= expected.now {
             self.add("expired", "its validity has ended already");
@@ -362,19 +316,13 @@ impl Check<'_> {
         let longest = expected.limits.max_validity;
         if end.saturating_sub(start) > longest.as_secs().saturating_add(LENGTH_TOLERANCE) {
             let days = end.saturating_sub(start) / 86_400;
-            self.add(
-                "validity",
-                format!("valid for {days} days; max-validity is {longest}"),
-            );
+            self.add("validity", format!("valid for {days} days; max-validity is {longest}"));
         }
         if let Some(latest) = expected.latest_end
             && end > latest
         {
             let over = end - latest;
-            self.add(
-                "latest-end",
-                format!("ends {over} s after the latest end a verifier set"),
-            );
+            self.add("latest-end", format!("ends {over} s after the latest end a verifier set"));
         }
     }
 
@@ -384,24 +332,15 @@ impl Check<'_> {
             let oid = &extension.oid;
             let usual = USUAL_EXTENSIONS.iter().any(|usual| oid == usual);
             if !usual && !limits.issued_extensions.contains(oid) {
-                self.add(
-                    "extension",
-                    format!("{oid}; issued-extensions does not list it"),
-                );
+                self.add("extension", format!("{oid}; issued-extensions does not list it"));
             }
             if *oid == known::MS_APPLICATION_POLICIES
                 && !limits.are_application_policies_allowed(&extension.value)
             {
-                self.add(
-                    "application-policies",
-                    "application policies beyond the profile's ekus",
-                );
+                self.add("application-policies", "application policies beyond the profile's ekus");
             }
             if !self.is_template_expected(extension) {
-                self.add(
-                    "template",
-                    "issued from another template than the profile's",
-                );
+                self.add("template", "issued from another template than the profile's");
             }
         }
     }

@@ -104,12 +104,7 @@ impl KeyAlgorithm {
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "PublicKey({}, sha256 {})",
-            self.algorithm,
-            hex::encode(self.sha256)
-        )
+        write!(f, "PublicKey({}, sha256 {})", self.algorithm, hex::encode(self.sha256))
     }
 }
 
@@ -125,11 +120,7 @@ impl PublicKey {
     /// See [`KeyError`].
     pub fn from_spki_der(der: &[u8]) -> Result<Self, KeyError> {
         if der.len() > MAX_SPKI {
-            return Err(DerError::TooMany {
-                what: "octets in a key",
-                limit: MAX_SPKI,
-            }
-            .into());
+            return Err(DerError::TooMany { what: "octets in a key", limit: MAX_SPKI }.into());
         }
         let mut reader = only(der)?.expect(tag::SEQUENCE)?.reader();
         let mut identifier = reader.sequence()?;
@@ -245,9 +236,7 @@ fn rsa(key: &[u8]) -> Result<(u32, u32), KeyError> {
     if exponent.len() > 4 {
         return Err(KeyError::Exponent("too large"));
     }
-    let exponent = exponent
-        .iter()
-        .fold(0_u32, |sum, &octet| sum << 8 | u32::from(octet));
+    let exponent = exponent.iter().fold(0_u32, |sum, &octet| sum << 8 | u32::from(octet));
     match exponent {
         0..3 => Err(KeyError::Exponent("too small")),
         even if even % 2 == 0 => Err(KeyError::Exponent("even")),

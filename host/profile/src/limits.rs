@@ -146,10 +146,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-        }
+        Self { code, detail: detail.into() }
     }
 }
 
@@ -198,12 +195,7 @@ impl Default for SubjectLimits {
 
 impl Default for SanLimits {
     fn default() -> Self {
-        Self {
-            allowed: Vec::new(),
-            required: Vec::new(),
-            max_names: 16,
-            sid_uri: false,
-        }
+        Self { allowed: Vec::new(), required: Vec::new(), max_names: 16, sid_uri: false }
     }
 }
 

@@ -36,10 +36,7 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         // No attribute type holds a colon and no prefix an equals sign: the first of them decides.
-        match text
-            .find([':', '='])
-            .and_then(|index| text.as_bytes().get(index))
-        {
+        match text.find([':', '=']).and_then(|index| text.as_bytes().get(index)) {
             Some(b'=') => text.parse().map(Self::Attribute),
             Some(b':') => text.parse().map(Self::San),
             _ => Err(NameError::unknown(text)),
@@ -55,9 +52,7 @@ impl Serialize for Name {
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

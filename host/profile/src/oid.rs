@@ -94,14 +94,7 @@ impl FromStr for Oid {
     type Err = OidError;
 
     fn from_str(text: &str) -> Result<Self, OidError> {
-        let error = || {
-            OidError(
-                text.chars()
-                    .take(80)
-                    .flat_map(char::escape_default)
-                    .collect(),
-            )
-        };
+        let error = || OidError(text.chars().take(80).flat_map(char::escape_default).collect());
         let mut numbers = Vec::new();
         for part in text.split('.') {
             let canonical = !part.is_empty()
@@ -158,9 +151,7 @@ impl Serialize for Oid {
 
 impl<'de> Deserialize<'de> for Oid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -103,10 +103,7 @@ impl San {
         if is_host_name(labels) && name.len() <= 253 {
             Ok(Self::Dns(name.to_ascii_lowercase()))
         } else {
-            Err(NameError::Form {
-                place: "DNS",
-                expected: "a host name such as host.example",
-            })
+            Err(NameError::Form { place: "DNS", expected: "a host name such as host.example" })
         }
     }
 
@@ -122,15 +119,9 @@ impl San {
                     && local.bytes().all(|byte| byte.is_ascii_graphic())
                     && is_host_name(domain) =>
             {
-                Ok(Self::Email(format!(
-                    "{local}@{}",
-                    domain.to_ascii_lowercase()
-                )))
+                Ok(Self::Email(format!("{local}@{}", domain.to_ascii_lowercase())))
             }
-            _ => Err(NameError::Form {
-                place: "email",
-                expected: "a mailbox such as a@example",
-            }),
+            _ => Err(NameError::Form { place: "email", expected: "a mailbox such as a@example" }),
         }
     }
 
@@ -139,18 +130,12 @@ impl San {
     /// # Errors
     /// No scheme, other characters, an empty host, or `user@` before the host.
     pub fn uri(uri: &str) -> Result<Self, NameError> {
-        const ERROR: NameError = NameError::Form {
-            place: "URI",
-            expected: "an absolute URI of printable ASCII",
-        };
+        const ERROR: NameError =
+            NameError::Form { place: "URI", expected: "an absolute URI of printable ASCII" };
         let (scheme, rest) = uri.split_once(':').ok_or(ERROR)?;
         let scheme_good = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-        let printable = rest
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+        let printable = rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
         if !scheme_good || !printable || rest.is_empty() || uri.len() > text::MAX_CHARACTERS {
             return Err(ERROR);
         }
@@ -163,10 +148,7 @@ impl San {
         if authority.contains('@') || authority.is_empty() {
             return Err(ERROR);
         }
-        Ok(Self::Uri(format!(
-            "{scheme}://{}{path}",
-            authority.to_ascii_lowercase()
-        )))
+        Ok(Self::Uri(format!("{scheme}://{}{path}", authority.to_ascii_lowercase())))
     }
 
     /// An address. IPv4 addresses mapped into IPv6 are refused: they would pass IPv4 constraints.
@@ -175,10 +157,9 @@ impl San {
     /// A mapped address.
     pub fn ip(address: IpAddr) -> Result<Self, NameError> {
         match address {
-            IpAddr::V6(six) if six.to_ipv4_mapped().is_some() => Err(NameError::Form {
-                place: "IP",
-                expected: "an address that is not IPv4-mapped",
-            }),
+            IpAddr::V6(six) if six.to_ipv4_mapped().is_some() => {
+                Err(NameError::Form { place: "IP", expected: "an address that is not IPv4-mapped" })
+            }
             other => Ok(Self::Ip(other)),
         }
     }
@@ -188,18 +169,12 @@ impl San {
     /// # Errors
     /// Not exactly one `@`, forbidden characters, or a realm that is no host name.
     pub fn upn(name: &str) -> Result<Self, NameError> {
-        text::check(name).map_err(|problem| NameError::Text {
-            place: "UPN".into(),
-            problem,
-        })?;
+        text::check(name).map_err(|problem| NameError::Text { place: "UPN".into(), problem })?;
         match name.split_once('@') {
             Some((user, realm)) if !user.is_empty() && is_host_name(realm) => {
                 Ok(Self::Upn(format!("{user}@{}", realm.to_ascii_lowercase())))
             }
-            _ => Err(NameError::Form {
-                place: "UPN",
-                expected: "user@realm",
-            }),
+            _ => Err(NameError::Form { place: "UPN", expected: "user@realm" }),
         }
     }
 
@@ -276,10 +251,7 @@ impl San {
         reader.finish()?;
         let inner = only(value.value)?;
         if type_id == known::MS_UPN {
-            let problem = |problem| NameError::Text {
-                place: "UPN".into(),
-                problem,
-            };
+            let problem = |problem| NameError::Text { place: "UPN".into(), problem };
             let octets = inner.expect(tag::UTF8_STRING)?.value;
             return Self::upn(&text::decode(tag::UTF8_STRING, octets).map_err(problem)?);
         }
@@ -294,10 +266,7 @@ impl San {
 fn ascii<'a>(place: &'static str, octets: &'a [u8]) -> Result<&'a str, NameError> {
     match std::str::from_utf8(octets) {
         Ok(text) if text.is_ascii() => Ok(text),
-        _ => Err(NameError::Form {
-            place,
-            expected: "ASCII text",
-        }),
+        _ => Err(NameError::Form { place, expected: "ASCII text" }),
     }
 }
 
@@ -307,10 +276,7 @@ fn address(octets: &[u8]) -> Result<IpAddr, NameError> {
     } else if let Ok(sixteen) = <[u8; 16]>::try_from(octets) {
         Ok(Ipv6Addr::from(sixteen).into())
     } else {
-        Err(NameError::Form {
-            place: "IP",
-            expected: "4 or 16 octets",
-        })
+        Err(NameError::Form { place: "IP", expected: "4 or 16 octets" })
     }
 }
 
@@ -326,10 +292,7 @@ pub(crate) fn is_host_name(name: &str) -> bool {
     };
     name.len() <= 253
         && name.split('.').all(label)
-        && !name
-            .rsplit('.')
-            .next()
-            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
+        && !name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
 }
 
 impl fmt::Display for San {

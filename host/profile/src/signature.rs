@@ -241,11 +241,7 @@ impl SignatureScheme {
 fn algorithm_identifier(der: &[u8]) -> Result<(Oid, Option<&[u8]>), DerError> {
     let mut reader = only(der)?.expect(tag::SEQUENCE)?.reader();
     let oid = Oid::from_tlv(reader.any()?)?;
-    let parameters = if reader.is_empty() {
-        None
-    } else {
-        Some(reader.any()?.raw)
-    };
+    let parameters = if reader.is_empty() { None } else { Some(reader.any()?.raw) };
     reader.finish()?;
     Ok((oid, parameters))
 }
@@ -260,31 +256,17 @@ fn absent_or_null(parameters: Option<&[u8]>) -> Result<(), SignatureError> {
 /// RSASSA-PSS-params (RFC 4055 §3.1). The defaults there are SHA-1, so all fields must be present.
 fn pss(parameters: Option<&[u8]>) -> Result<DigestAlgorithm, SignatureError> {
     const ERROR: SignatureError = SignatureError::PssParameters;
-    let mut reader = only(parameters.ok_or(ERROR)?)?
-        .expect(tag::SEQUENCE)?
-        .reader();
-    let hash = reader
-        .expect(tag::context_constructed(0))
-        .map_err(|_| ERROR)?
-        .value;
+    let mut reader = only(parameters.ok_or(ERROR)?)?.expect(tag::SEQUENCE)?.reader();
+    let hash = reader.expect(tag::context_constructed(0)).map_err(|_| ERROR)?.value;
     let digest = DigestAlgorithm::from_algorithm_identifier(hash)?;
-    let mask = reader
-        .expect(tag::context_constructed(1))
-        .map_err(|_| ERROR)?
-        .value;
+    let mask = reader.expect(tag::context_constructed(1)).map_err(|_| ERROR)?.value;
     let (mask, mask_digest) = algorithm_identifier(mask)?;
     let mask_digest = DigestAlgorithm::from_algorithm_identifier(mask_digest.ok_or(ERROR)?)?;
-    let salt = reader
-        .expect(tag::context_constructed(2))
-        .map_err(|_| ERROR)?;
+    let salt = reader.expect(tag::context_constructed(2)).map_err(|_| ERROR)?;
     let salt = only(salt.value)?.expect(tag::INTEGER)?.value;
     trailer_field(reader)?;
     let salt_fits = matches!(salt, [octet] if usize::from(*octet) == digest.output_len());
-    if mask == known::MGF1 && mask_digest == digest && salt_fits {
-        Ok(digest)
-    } else {
-        Err(ERROR)
-    }
+    if mask == known::MGF1 && mask_digest == digest && salt_fits { Ok(digest) } else { Err(ERROR) }
 }
 
 /// `trailerField [3]` may be written out with its only value.

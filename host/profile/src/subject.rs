@@ -74,12 +74,7 @@ pub enum NameError {
 impl NameError {
     /// Repeats the start of a text that is no name, with everything invisible spelled out.
     pub(crate) fn unknown(text: &str) -> Self {
-        Self::Unknown(
-            text.chars()
-                .take(80)
-                .flat_map(char::escape_default)
-                .collect(),
-        )
+        Self::Unknown(text.chars().take(80).flat_map(char::escape_default).collect())
     }
 }
 
@@ -142,10 +137,7 @@ fn read_attribute(mut reader: Reader<'_>) -> Result<Attribute, NameError> {
     let attribute_type = Oid::from_tlv(reader.any()?)?;
     let value = reader.any()?;
     reader.finish()?;
-    let problem = |problem| NameError::Text {
-        place: short_name(&attribute_type),
-        problem,
-    };
+    let problem = |problem| NameError::Text { place: short_name(&attribute_type), problem };
     let value = text::decode(value.tag, value.value).map_err(problem)?;
     Attribute::new(attribute_type, value)
 }
@@ -156,13 +148,8 @@ impl Rdn {
             return Err(NameError::Der(DerError::Value("an RDN without attribute")));
         }
         attributes.sort();
-        if attributes
-            .windows(2)
-            .any(|pair| matches!(pair, [a, b] if a == b))
-        {
-            return Err(NameError::Der(DerError::Value(
-                "an RDN that repeats an attribute",
-            )));
+        if attributes.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(NameError::Der(DerError::Value("an RDN that repeats an attribute")));
         }
         Ok(Self { attributes })
     }
@@ -188,14 +175,8 @@ impl Attribute {
     pub fn new(attribute_type: Oid, value: impl Into<String>) -> Result<Self, NameError> {
         let value = value.into();
         match text::check(&value) {
-            Ok(()) => Ok(Self {
-                attribute_type,
-                value,
-            }),
-            Err(problem) => Err(NameError::Text {
-                place: short_name(&attribute_type),
-                problem,
-            }),
+            Ok(()) => Ok(Self { attribute_type, value }),
+            Err(problem) => Err(NameError::Text { place: short_name(&attribute_type), problem }),
         }
     }
 
@@ -236,10 +217,7 @@ impl FromStr for Attribute {
 
 /// A short name of [`attribute_types`], or a dotted identifier.
 pub(crate) fn parse_type(text: &str) -> Result<Oid, OidError> {
-    match attribute_types::NAMES
-        .iter()
-        .find(|(name, _)| *name == text)
-    {
+    match attribute_types::NAMES.iter().find(|(name, _)| *name == text) {
         Some((_, known)) => Ok((*known).into()),
         None => text.parse(),
     }
@@ -249,10 +227,7 @@ pub(crate) fn short_name(attribute_type: &Oid) -> String {
     attribute_types::NAMES
         .iter()
         .find(|(_, known)| attribute_type == known)
-        .map_or_else(
-            || attribute_type.to_string(),
-            |(name, _)| (*name).to_owned(),
-        )
+        .map_or_else(|| attribute_type.to_string(), |(name, _)| (*name).to_owned())
 }
 
 /// A type of attribute, written by its short name (`CN`) or as an object identifier.
@@ -306,10 +281,7 @@ impl schemars::JsonSchema for AttributeType {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let names: Vec<&str> = attribute_types::NAMES
-            .iter()
-            .map(|(name, _)| *name)
-            .collect();
+        let names: Vec<&str> = attribute_types::NAMES.iter().map(|(name, _)| *name).collect();
         schemars::json_schema!({
             "description": "An attribute of a subject: its short name, or its object identifier.",
             "anyOf": [
@@ -359,10 +331,8 @@ impl FromStr for Subject {
                 '\\' => match characters.next() {
                     Some(escaped @ (',' | '+' | '\\')) => current.push(escaped),
                     _ => {
-                        let (place, expected) = (
-                            "dirName",
-                            r"a text in which `\` stands only before `,`, `+` and `\`",
-                        );
+                        let (place, expected) =
+                            ("dirName", r"a text in which `\` stands only before `,`, `+` and `\`");
                         return Err(NameError::Form { place, expected });
                     }
                 },

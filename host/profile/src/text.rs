@@ -35,9 +35,9 @@ pub const MAX_CHARACTERS: usize = 1024;
 /// same); UTF-16 surrogate pairs are read in a BMPString because Windows writes them.
 pub(crate) fn decode(string_tag: u8, octets: &[u8]) -> Result<String, TextError> {
     match string_tag {
-        tag::UTF8_STRING => std::str::from_utf8(octets)
-            .map(str::to_owned)
-            .map_err(|_| TextError::Encoding("UTF-8")),
+        tag::UTF8_STRING => {
+            std::str::from_utf8(octets).map(str::to_owned).map_err(|_| TextError::Encoding("UTF-8"))
+        }
         tag::PRINTABLE_STRING | tag::IA5_STRING | tag::VISIBLE_STRING | tag::NUMERIC_STRING => {
             if octets.is_ascii() {
                 Ok(octets.iter().map(|&octet| char::from(octet)).collect())

@@ -38,12 +38,7 @@ fn digits(text: &[u8], count: usize) -> Option<(u64, &[u8])> {
     if !number.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some((
-        number
-            .iter()
-            .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')),
-        rest,
-    ))
+    Some((number.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')), rest))
 }
 
 const fn is_leap(year: u64) -> bool {
@@ -88,14 +83,8 @@ mod tests {
         ] {
             assert_eq!(read(tag::UTC_TIME, text), Ok(seconds), "{text}");
         }
-        assert_eq!(
-            read(tag::GENERALIZED_TIME, "99991231235959Z"),
-            Ok(253_402_300_799)
-        );
-        assert_eq!(
-            read(tag::GENERALIZED_TIME, "20500101000000Z"),
-            Ok(2_524_608_000)
-        );
+        assert_eq!(read(tag::GENERALIZED_TIME, "99991231235959Z"), Ok(253_402_300_799));
+        assert_eq!(read(tag::GENERALIZED_TIME, "20500101000000Z"), Ok(2_524_608_000));
     }
 
     #[test]

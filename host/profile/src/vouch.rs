@@ -55,10 +55,9 @@ pub fn approve_names(
         }) || limits.subject.fixed.contains(name)
     };
     match names.iter().find(|name| !is_vouched(name)) {
-        Some(name) => Err(Refusal::new(
-            "name-not-vouched-for",
-            format!("no verifier vouches for {name}"),
-        )),
+        Some(name) => {
+            Err(Refusal::new("name-not-vouched-for", format!("no verifier vouches for {name}")))
+        }
         None => Ok(ApprovedNames { names }),
     }
 }

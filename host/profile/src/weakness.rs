@@ -16,19 +16,14 @@ pub(crate) fn of_modulus(modulus: &[u8]) -> Option<&'static str> {
     if remainders.iter().any(|&(_, remainder)| remainder == 0) {
         return Some("the RSA modulus has a small factor");
     }
-    if remainders
-        .iter()
-        .all(|&(prime, remainder)| is_power_of_65537(remainder, prime))
-    {
+    if remainders.iter().all(|&(prime, remainder)| is_power_of_65537(remainder, prime)) {
         return Some("the RSA key was made by a faulty library (ROCA, CVE-2017-15361)");
     }
     None
 }
 
 fn remainder(modulus: &[u8], prime: u64) -> u64 {
-    modulus
-        .iter()
-        .fold(0, |sum, &octet| (sum << 8 | u64::from(octet)) % prime)
+    modulus.iter().fold(0, |sum, &octet| (sum << 8 | u64::from(octet)) % prime)
 }
 
 fn is_power_of_65537(remainder: u64, prime: u64) -> bool {
@@ -58,11 +53,7 @@ mod tests {
             let mut sum = shifted;
             let mut carry = 0_u16;
             for (index, octet) in sum.iter_mut().rev().enumerate() {
-                let addend = number
-                    .iter()
-                    .rev()
-                    .nth(index)
-                    .map_or(0, |&octet| u16::from(octet));
+                let addend = number.iter().rev().nth(index).map_or(0, |&octet| u16::from(octet));
                 let total = u16::from(*octet) + addend + carry;
                 *octet = (total & 0xff) as u8;
                 carry = total >> 8;
@@ -78,11 +69,19 @@ mod tests {
     #[test]
     fn the_mark_of_the_faulty_library_is_seen() {
         let modulus = power_of_65537(128);
-        assert_eq!(
-            remainder(&power_of_65537(2), 1_000_003),
-            65_537 * 65_537 % 1_000_003
-        );
+        assert_eq!(remainder(&power_of_65537(2), 1_000_003), 65_537 * 65_537 % 1_000_003);
         assert!(of_modulus(&modulus).unwrap().contains("ROCA"));
+    }
+
+    #[test]
+    fn limits_refuse_a_weak_key() {
+        let spki = crate::forge::rsa_spki(&power_of_65537(128), &[1, 0, 1]);
+        let request = crate::forge::Request { spki: Some(spki), ..Default::default() };
+        let csr = crate::Csr::parse(&request.sign(&crate::forge::Key::new())).unwrap();
+        let refusals =
+            crate::Limits::default().admit(&csr, &crate::Boundary::default()).unwrap_err();
+        assert_eq!(refusals.len(), 1);
+        assert_eq!(refusals[0].code, "weak-key");
     }
 
     #[test]
@@ -93,10 +92,7 @@ mod tests {
 
     #[test]
     fn ordinary_keys_pass() {
-        for der in [
-            recorded!("openssl-rsa-sha256.csr"),
-            recorded!("openssl-rsa-e3.csr"),
-        ] {
+        for der in [recorded!("openssl-rsa-sha256.csr"), recorded!("openssl-rsa-e3.csr")] {
             let csr = crate::Csr::parse(der).unwrap();
             assert_eq!(csr.public_key().rsa_modulus().unwrap().len(), 256);
             assert_eq!(of_modulus(csr.public_key().rsa_modulus().unwrap()), None);

@@ -48,10 +48,7 @@ impl Subtree {
             0x87 => match base.value.len() {
                 length @ (8 | 32) => {
                     let (address, mask) = base.value.split_at(length / 2);
-                    Self::Ip {
-                        address: address.to_vec(),
-                        mask: mask.to_vec(),
-                    }
+                    Self::Ip { address: address.to_vec(), mask: mask.to_vec() }
                 }
                 _ => return Err(ConstraintsError::Base("iPAddress")),
             },
@@ -133,9 +130,7 @@ impl Subtree {
                 let name = name.to_lowercase();
                 let bare = tree.trim_start_matches(['@', '.']);
                 name == *tree
-                    || name
-                        .split_once('@')
-                        .is_none_or(|(_, realm)| is_in_domain(realm, bare))
+                    || name.split_once('@').is_none_or(|(_, realm)| is_in_domain(realm, bare))
             }
             (Self::Directory(tree), Tested::Directory(subject)) => {
                 let extra: &[Attribute] = match order {
@@ -161,11 +156,7 @@ fn other_name(base: Tlv<'_>) -> Result<Subtree, ConstraintsError> {
     const ERROR: ConstraintsError = ConstraintsError::Base("user principal name");
     let text = only(value.value)?.expect(tag::UTF8_STRING)?.value;
     let text = std::str::from_utf8(text).map_err(|_| ERROR)?.to_lowercase();
-    let realm = text
-        .rsplit('@')
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches('.');
+    let realm = text.rsplit('@').next().unwrap_or_default().trim_start_matches('.');
     if !realm.is_empty() && !is_host_name(realm) {
         return Err(ERROR);
     }
@@ -224,9 +215,7 @@ fn is_in_host_tree(host: &str, tree: &str) -> bool {
 fn uri_host(uri: &str) -> Option<&str> {
     let (_, rest) = uri.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority
-        .rsplit_once(':')
-        .map_or(authority, |(host, _)| host);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     is_host_name(host).then_some(host)
 }
 
@@ -244,16 +233,8 @@ fn is_in_network(ip: IpAddr, address: &[u8], mask: &[u8]) -> bool {
 }
 
 fn is_below(subject: &Subject, tree: &Subject, order: &DirectoryMatch) -> bool {
-    let subject_rdns: Vec<_> = subject
-        .rdns()
-        .iter()
-        .map(|rdn| folded(rdn.attributes()))
-        .collect();
-    let tree_rdns: Vec<_> = tree
-        .rdns()
-        .iter()
-        .map(|rdn| folded(rdn.attributes()))
-        .collect();
+    let subject_rdns: Vec<_> = subject.rdns().iter().map(|rdn| folded(rdn.attributes())).collect();
+    let tree_rdns: Vec<_> = tree.rdns().iter().map(|rdn| folded(rdn.attributes())).collect();
     if subject_rdns.starts_with(&tree_rdns) {
         return true;
     }
@@ -270,9 +251,7 @@ fn is_below(subject: &Subject, tree: &Subject, order: &DirectoryMatch) -> bool {
 /// Every attribute of `tree` is in the subject or in `extra`, wherever.
 fn holds_all(subject: &Subject, extra: &[Attribute], tree: &Subject) -> bool {
     let present = folded(subject.attributes().chain(extra));
-    folded(tree.attributes())
-        .iter()
-        .all(|attribute| present.contains(attribute))
+    folded(tree.attributes()).iter().all(|attribute| present.contains(attribute))
 }
 
 /// RFC 5280 §7.1: values are compared without regard to case and to the amount of white space.
@@ -280,11 +259,8 @@ fn folded<'a>(attributes: impl IntoIterator<Item = &'a Attribute>) -> Vec<(&'a O
     let mut folded: Vec<_> = attributes
         .into_iter()
         .map(|attribute| {
-            let words: Vec<String> = attribute
-                .value()
-                .split_whitespace()
-                .map(str::to_lowercase)
-                .collect();
+            let words: Vec<String> =
+                attribute.value().split_whitespace().map(str::to_lowercase).collect();
             (attribute.attribute_type(), words.join(" "))
         })
         .collect();

@@ -18,10 +18,7 @@ fn forged(request: &Request) -> Result<Csr, CsrError> {
 
 fn with_challenge(value: Vec<u8>) -> Result<Csr, CsrError> {
     let attributes = vec![forge::attribute(known::CHALLENGE_PASSWORD, &[value])];
-    forged(&Request {
-        attributes,
-        ..Request::default()
-    })
+    forged(&Request { attributes, ..Request::default() })
 }
 
 #[test]
@@ -53,24 +50,11 @@ fn everything_openssl_puts_into_a_request_is_laid_open() {
     );
     assert_eq!(csr.subject().common_name(), Some("device-17"));
     assert_eq!(csr.challenge().unwrap().text(), "correct horse");
-    let purposes: Vec<_> = csr
-        .requested_ekus()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let purposes: Vec<_> = csr.requested_ekus().iter().map(ToString::to_string).collect();
     assert_eq!(purposes, ["clientAuth", "serverAuth"]);
     let usage: Vec<_> = csr.key_usage().unwrap().bits().collect();
-    assert_eq!(
-        usage,
-        [KeyUsageBit::DigitalSignature, KeyUsageBit::KeyEncipherment]
-    );
-    assert_eq!(
-        csr.basic_constraints(),
-        Some(BasicConstraints {
-            ca: false,
-            path_length: None
-        })
-    );
+    assert_eq!(usage, [KeyUsageBit::DigitalSignature, KeyUsageBit::KeyEncipherment]);
+    assert_eq!(csr.basic_constraints(), Some(BasicConstraints { ca: false, path_length: None }));
     assert_eq!(csr.extensions().len(), 4);
     assert!(csr.extensions()[1].critical);
     assert_eq!(csr.attributes().count(), 2);
@@ -84,16 +68,10 @@ fn everything_openssl_puts_into_a_request_is_laid_open() {
 
 #[test]
 fn strongswan_requests_with_unsorted_attributes_keep_their_signature() {
-    for der in [
-        recorded!("strongswan.csr"),
-        recorded!("strongswan-profile.csr"),
-    ] {
+    for der in [recorded!("strongswan.csr"), recorded!("strongswan-profile.csr")] {
         let csr = Csr::parse(der).unwrap();
         let order: Vec<_> = csr.attributes().map(|(oid, _)| oid.clone()).collect();
-        assert_eq!(
-            order,
-            [known::EXTENSION_REQUEST, known::CHALLENGE_PASSWORD].map(Oid::from)
-        );
+        assert_eq!(order, [known::EXTENSION_REQUEST, known::CHALLENGE_PASSWORD].map(Oid::from));
         // DER would have them the other way round.
         let encodings: Vec<_> = csr.attributes().map(|(_, set)| set.len()).collect();
         assert!(encodings[0] > encodings[1]);
@@ -106,25 +84,15 @@ fn strongswan_requests_with_unsorted_attributes_keep_their_signature() {
 #[test]
 fn a_changed_request_fails_its_self_signature() {
     let mut der = recorded!("strongswan.csr").to_vec();
-    let position = der
-        .windows(9)
-        .position(|window| window == b"device-17")
-        .unwrap();
+    let position = der.windows(9).position(|window| window == b"device-17").unwrap();
     der[position] = b'D';
     let csr = Csr::parse(&der).unwrap();
-    assert_eq!(
-        csr.verify_self_signature(LegacyDigests::Refused),
-        Err(SignatureError::Invalid)
-    );
+    assert_eq!(csr.verify_self_signature(LegacyDigests::Refused), Err(SignatureError::Invalid));
 }
 
 #[test]
 fn a_request_without_the_attributes_field_is_read() {
-    let csr = forged(&Request {
-        without_attributes: true,
-        ..Request::default()
-    })
-    .unwrap();
+    let csr = forged(&Request { without_attributes: true, ..Request::default() }).unwrap();
     assert_eq!(names(&csr), ["CN=device-17"]);
     assert!(csr.challenge().is_none());
     csr.verify_self_signature(LegacyDigests::Refused).unwrap();
@@ -141,10 +109,7 @@ fn challenges_are_read_from_every_string_type() {
         assert_eq!(csr.challenge().unwrap().text(), "Zauber@Wort_17");
     }
     let wide: Vec<u8> = "Zß𝄞".encode_utf16().flat_map(u16::to_be_bytes).collect();
-    let widest: Vec<u8> = "Zß𝄞"
-        .chars()
-        .flat_map(|c| u32::from(c).to_be_bytes())
-        .collect();
+    let widest: Vec<u8> = "Zß𝄞".chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
     for (tag, octets, text) in [
         (tag::PRINTABLE_STRING, b"abc".to_vec(), "abc"),
         (tag::IA5_STRING, b"a@c".to_vec(), "a@c"),
@@ -162,12 +127,7 @@ fn challenges_are_read_from_every_string_type() {
 
 #[test]
 fn an_empty_challenge_is_no_challenge() {
-    assert!(
-        with_challenge(forge::utf8(""))
-            .unwrap()
-            .challenge()
-            .is_none()
-    );
+    assert!(with_challenge(forge::utf8("")).unwrap().challenge().is_none());
 }
 
 #[test]
@@ -192,10 +152,7 @@ fn a_request_never_shows_its_challenge() {
 #[test]
 fn attributes_and_their_values_stand_once() {
     let challenge = forge::attribute(known::CHALLENGE_PASSWORD, &[forge::utf8("a")]);
-    let twice = Request {
-        attributes: vec![challenge.clone(), challenge],
-        ..Request::default()
-    };
+    let twice = Request { attributes: vec![challenge.clone(), challenge], ..Request::default() };
     let two = [forge::utf8("a"), forge::utf8("b")];
     let two_values = Request {
         attributes: vec![forge::attribute(known::CHALLENGE_PASSWORD, &two)],
@@ -218,11 +175,7 @@ fn an_extension_that_stands_twice_is_refused() {
         forge::key_usage(0x80),
         forge::san(&[forge::dns("b.example")]),
     ];
-    let error = forged(&Request {
-        extensions,
-        ..Request::default()
-    })
-    .unwrap_err();
+    let error = forged(&Request { extensions, ..Request::default() }).unwrap_err();
     let repeated = ExtensionError::Repeated(known::SUBJECT_ALT_NAME.into());
     assert_eq!(error, CsrError::Extension(repeated));
 }
@@ -238,19 +191,11 @@ fn extension_requests_are_read_under_each_identifier_but_only_one_of_them() {
     let requests = kinds.map(|kind| forge::attribute(kind, std::slice::from_ref(&wanted)));
     for request in &requests {
         let attributes = vec![request.clone()];
-        let csr = forged(&Request {
-            attributes,
-            ..Request::default()
-        })
-        .unwrap();
+        let csr = forged(&Request { attributes, ..Request::default() }).unwrap();
         assert_eq!(names(&csr), ["CN=device-17", "DNS:a.example"]);
     }
     let attributes = requests[..2].to_vec();
-    let error = forged(&Request {
-        attributes,
-        ..Request::default()
-    })
-    .unwrap_err();
+    let error = forged(&Request { attributes, ..Request::default() }).unwrap_err();
     assert_eq!(error, CsrError::ExtensionRequests);
 }
 
@@ -259,34 +204,17 @@ fn empty_extension_values_are_refused() {
     for extensions in [
         vec![forge::san(&[])],
         vec![forge::ekus(&[])],
-        vec![forge::extension(
-            known::KEY_USAGE,
-            encode(tag::BIT_STRING, &[]),
-        )],
+        vec![forge::extension(known::KEY_USAGE, encode(tag::BIT_STRING, &[]))],
     ] {
-        assert!(
-            forged(&Request {
-                extensions,
-                ..Request::default()
-            })
-            .is_err()
-        );
+        assert!(forged(&Request { extensions, ..Request::default() }).is_err());
     }
 }
 
 #[test]
 fn multi_valued_rdns_are_kept_apart() {
     let csr = Csr::parse(recorded!("openssl-multi-valued.csr")).unwrap();
-    assert_eq!(
-        csr.subject().to_string(),
-        "O=Example,CN=device-17+serialNumber=7"
-    );
-    let several: Vec<_> = csr
-        .subject()
-        .rdns()
-        .iter()
-        .map(Rdn::is_multi_valued)
-        .collect();
+    assert_eq!(csr.subject().to_string(), "O=Example,CN=device-17+serialNumber=7");
+    let several: Vec<_> = csr.subject().rdns().iter().map(Rdn::is_multi_valued).collect();
     assert_eq!(several, [false, true]);
 }
 
@@ -309,25 +237,12 @@ fn names_that_a_person_cannot_see_are_refused() {
         "a\u{e0041}b",
     ] {
         let subject = forge::common_name(text);
-        let error = forged(&Request {
-            subject,
-            ..Request::default()
-        })
-        .unwrap_err();
-        assert!(
-            matches!(error, CsrError::Name(NameError::Text { .. })),
-            "{text:?}: {error}"
-        );
+        let error = forged(&Request { subject, ..Request::default() }).unwrap_err();
+        assert!(matches!(error, CsrError::Name(NameError::Text { .. })), "{text:?}: {error}");
         assert!(!error.to_string().contains(char::is_control));
     }
     let subject = forge::name(&[&[("2.5.4.3", encode(tag::BIT_STRING, &[&[0, 1]]))]]);
-    assert!(
-        forged(&Request {
-            subject,
-            ..Request::default()
-        })
-        .is_err()
-    );
+    assert!(forged(&Request { subject, ..Request::default() }).is_err());
 }
 
 #[test]
@@ -357,10 +272,7 @@ fn alternative_names_of_odd_form_are_refused() {
         forge::tlv(0xa5, &[forge::sequence(&[])]),
     ] {
         let extensions = vec![forge::san(std::slice::from_ref(&name))];
-        let result = forged(&Request {
-            extensions,
-            ..Request::default()
-        });
+        let result = forged(&Request { extensions, ..Request::default() });
         assert!(result.is_err(), "{:02x?} was read", name);
     }
 }
@@ -368,55 +280,25 @@ fn alternative_names_of_odd_form_are_refused() {
 #[test]
 fn large_and_crowded_requests_are_refused() {
     let large = vec![0x30; Csr::MAX_OCTETS + 1];
-    assert_eq!(
-        Csr::parse(&large).unwrap_err(),
-        CsrError::TooLarge(large.len())
-    );
+    assert_eq!(Csr::parse(&large).unwrap_err(), CsrError::TooLarge(large.len()));
     let crowd: Vec<_> = (0..33)
         .map(|number| forge::attribute(format!("1.2.3.{number}").parse::<Oid>().unwrap(), &[]))
         .collect();
-    let error = forged(&Request {
-        attributes: crowd,
-        ..Request::default()
-    })
-    .unwrap_err();
-    assert_eq!(
-        error,
-        CsrError::Der(DerError::TooMany {
-            what: "attributes",
-            limit: 32
-        })
-    );
+    let error = forged(&Request { attributes: crowd, ..Request::default() }).unwrap_err();
+    assert_eq!(error, CsrError::Der(DerError::TooMany { what: "attributes", limit: 32 }));
     let rdn: &[_] = &[("2.5.4.3", forge::utf8("a"))];
     let subject = forge::name(&[rdn; 65]);
-    assert!(
-        forged(&Request {
-            subject,
-            ..Request::default()
-        })
-        .is_err()
-    );
-    let names: Vec<_> = (0..129)
-        .map(|number| forge::dns(&format!("h{number}")))
-        .collect();
+    assert!(forged(&Request { subject, ..Request::default() }).is_err());
+    let names: Vec<_> = (0..129).map(|number| forge::dns(&format!("h{number}"))).collect();
     let extensions = vec![forge::san(&names)];
-    assert!(
-        forged(&Request {
-            extensions,
-            ..Request::default()
-        })
-        .is_err()
-    );
+    assert!(forged(&Request { extensions, ..Request::default() }).is_err());
 }
 
 #[test]
 fn trailing_bytes_and_other_versions_are_refused() {
     let mut longer = recorded!("strongswan.csr").to_vec();
     longer.push(0);
-    assert_eq!(
-        Csr::parse(&longer).unwrap_err(),
-        CsrError::Der(DerError::Trailing)
-    );
+    assert_eq!(Csr::parse(&longer).unwrap_err(), CsrError::Der(DerError::Trailing));
     let mut newer = recorded!("strongswan.csr").to_vec();
     assert_eq!(newer[8..11], [tag::INTEGER, 1, 0]);
     newer[10] = 1;
@@ -425,10 +307,7 @@ fn trailing_bytes_and_other_versions_are_refused() {
 
 #[test]
 fn a_request_cut_anywhere_is_an_error_and_no_panic() {
-    for der in [
-        recorded!("openssl-full.csr"),
-        recorded!("strongswan-profile.csr"),
-    ] {
+    for der in [recorded!("openssl-full.csr"), recorded!("strongswan-profile.csr")] {
         for end in 0..der.len() {
             assert!(Csr::parse(&der[..end]).is_err());
         }

@@ -1,22 +1,8 @@
 use super::*;
 use crate::{
     der::encode,
-    forge::{Key, recorded, sequence, tlv},
+    forge::{Key, recorded, rsa_spki, sequence, tlv},
 };
-
-fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
-    let key = sequence(&[
-        encode(tag::INTEGER, &[&[0], modulus]),
-        encode(tag::INTEGER, &[&[0], exponent]),
-    ]);
-    sequence(&[
-        sequence(&[
-            Oid::from(known::RSA_ENCRYPTION).to_der(),
-            vec![tag::NULL, 0],
-        ]),
-        tlv(tag::BIT_STRING, &[vec![0], key]),
-    ])
-}
 
 fn modulus(bits: usize) -> Vec<u8> {
     let mut octets = vec![0xa5; bits.div_ceil(8)];
@@ -26,10 +12,7 @@ fn modulus(bits: usize) -> Vec<u8> {
 
 fn ec_spki(point: &[u8]) -> Vec<u8> {
     sequence(&[
-        sequence(&[
-            Oid::from(known::EC_PUBLIC_KEY).to_der(),
-            Oid::from(known::P256).to_der(),
-        ]),
+        sequence(&[Oid::from(known::EC_PUBLIC_KEY).to_der(), Oid::from(known::P256).to_der()]),
         encode(tag::BIT_STRING, &[&[0], point]),
     ])
 }
@@ -38,12 +21,7 @@ fn ec_spki(point: &[u8]) -> Vec<u8> {
 fn sizes_and_exponents_are_read() {
     for bits in [1024, 2047, 2048, 3072, 4096, 16_384] {
         let key = PublicKey::from_spki_der(&rsa_spki(&modulus(bits), &[1, 0, 1])).unwrap();
-        assert_eq!(
-            key.algorithm(),
-            KeyAlgorithm::Rsa {
-                bits: u32::try_from(bits).unwrap()
-            }
-        );
+        assert_eq!(key.algorithm(), KeyAlgorithm::Rsa { bits: u32::try_from(bits).unwrap() });
         assert_eq!(key.rsa_exponent(), Some(65_537));
     }
     let spki = Key::new().spki();
@@ -64,36 +42,22 @@ fn rsa_keys_that_no_honest_generator_makes_are_refused() {
     };
     assert_eq!(refused(&even, &[1, 0, 1]), KeyError::Modulus("even"));
     assert_eq!(refused(&[], &[1, 0, 1]), KeyError::Modulus("zero"));
-    assert_eq!(
-        refused(&modulus(16_385), &[1, 0, 1]),
-        KeyError::Modulus("larger than 16384 bits")
-    );
+    assert_eq!(refused(&modulus(16_385), &[1, 0, 1]), KeyError::Modulus("larger than 16384 bits"));
     assert_eq!(refused(&good, &[1]), KeyError::Exponent("too small"));
     assert_eq!(refused(&good, &[1, 0, 0]), KeyError::Exponent("even"));
-    assert_eq!(
-        refused(&good, &[1, 0, 0, 0, 1]),
-        KeyError::Exponent("too large")
-    );
+    assert_eq!(refused(&good, &[1, 0, 0, 0, 1]), KeyError::Exponent("too large"));
     PublicKey::from_spki_der(&rsa_spki(&good, &[0xff, 0xff, 0xff, 0xff])).unwrap();
 }
 
 #[test]
 fn negative_integers_are_refused() {
-    let key = sequence(&[
-        encode(tag::INTEGER, &[&modulus(2048)]),
-        encode(tag::INTEGER, &[&[1, 0, 1]]),
-    ]);
+    let key =
+        sequence(&[encode(tag::INTEGER, &[&modulus(2048)]), encode(tag::INTEGER, &[&[1, 0, 1]])]);
     let spki = sequence(&[
-        sequence(&[
-            Oid::from(known::RSA_ENCRYPTION).to_der(),
-            vec![tag::NULL, 0],
-        ]),
+        sequence(&[Oid::from(known::RSA_ENCRYPTION).to_der(), vec![tag::NULL, 0]]),
         tlv(tag::BIT_STRING, &[vec![0], key]),
     ]);
-    assert!(matches!(
-        PublicKey::from_spki_der(&spki),
-        Err(KeyError::Der(_))
-    ));
+    assert!(matches!(PublicKey::from_spki_der(&spki), Err(KeyError::Der(_))));
 }
 
 #[test]
@@ -101,10 +65,7 @@ fn points_are_uncompressed_and_of_their_curve() {
     let compressed = [[2].as_slice(), &[7; 32]].concat();
     let short = [[4].as_slice(), &[7; 63]].concat();
     for point in [compressed, short, vec![0], vec![]] {
-        assert_eq!(
-            PublicKey::from_spki_der(&ec_spki(&point)).unwrap_err(),
-            KeyError::Point
-        );
+        assert_eq!(PublicKey::from_spki_der(&ec_spki(&point)).unwrap_err(), KeyError::Point);
     }
 }
 
@@ -135,13 +96,6 @@ fn keys_of_recorded_requests_have_their_names() {
         (recorded!("openssl-p521-sha512.csr"), "P-521"),
         (recorded!("openssl-ed25519.csr"), "Ed25519"),
     ] {
-        assert_eq!(
-            crate::Csr::parse(der)
-                .unwrap()
-                .public_key()
-                .algorithm()
-                .to_string(),
-            name
-        );
+        assert_eq!(crate::Csr::parse(der).unwrap().public_key().algorithm().to_string(), name);
     }
 }

@@ -54,10 +54,7 @@ impl Limits {
         self.judge_purposes(csr, &mut refusals);
         self.judge_subject(csr, &mut refusals);
         self.judge_sans(csr, &mut refusals);
-        for violation in boundary
-            .name_constraints
-            .violations_of_request(csr, &self.subject.fixed)
-        {
+        for violation in boundary.name_constraints.violations_of_request(csr, &self.subject.fixed) {
             refusals.add("name-constraint", violation);
         }
         for extension in csr.extensions() {
@@ -66,20 +63,13 @@ impl Limits {
         for (oid, _) in csr.attributes() {
             self.judge_attribute(oid, &mut refusals);
         }
-        if refusals.0.is_empty() {
-            Ok(())
-        } else {
-            Err(refusals.0)
-        }
+        if refusals.0.is_empty() { Ok(()) } else { Err(refusals.0) }
     }
 
     fn judge_key(&self, csr: &Csr, boundary: &Boundary, refusals: &mut Refusals) {
         let key = csr.public_key();
         if boundary.own_keys.contains(&key.spki_sha256()) {
-            refusals.add(
-                "own-key",
-                "the request is for a key of this service or of its CA",
-            );
+            refusals.add("own-key", "the request is for a key of this service or of its CA");
         }
         let algorithm = key.algorithm();
         let kind = match algorithm {
@@ -90,10 +80,7 @@ impl Limits {
             KeyAlgorithm::Ed25519 => KeyKind::Ed25519,
         };
         if !self.keys.kinds.contains(&kind) {
-            refusals.add(
-                "key-kind",
-                format!("a {algorithm} key; keys.kinds does not list it"),
-            );
+            refusals.add("key-kind", format!("a {algorithm} key; keys.kinds does not list it"));
         }
         // 2048 is the floor whatever the configuration says.
         let least = self.keys.rsa_min_bits.max(2048);
@@ -101,10 +88,7 @@ impl Limits {
             && !(least..=self.keys.rsa_max_bits).contains(&bits)
         {
             let most = self.keys.rsa_max_bits;
-            refusals.add(
-                "key-size",
-                format!("RSA of {bits} bits; {least} to {most} are allowed"),
-            );
+            refusals.add("key-size", format!("RSA of {bits} bits; {least} to {most} are allowed"));
         }
         if let Some(weakness) = key.rsa_modulus().and_then(weakness::of_modulus) {
             refusals.add("weak-key", weakness);
@@ -113,34 +97,24 @@ impl Limits {
         if let Some(exponent) = key.rsa_exponent()
             && exponent < least
         {
-            refusals.add(
-                "rsa-exponent",
-                format!("exponent {exponent}; at least {least} is needed"),
-            );
+            refusals
+                .add("rsa-exponent", format!("exponent {exponent}; at least {least} is needed"));
         }
     }
 
     fn judge_purposes(&self, csr: &Csr, refusals: &mut Refusals) {
         for purpose in csr.requested_ekus() {
             if !self.ekus.contains(purpose) {
-                refusals.add(
-                    "eku",
-                    format!("{purpose} is asked for; ekus does not list it"),
-                );
+                refusals.add("eku", format!("{purpose} is asked for; ekus does not list it"));
             }
         }
         if let Some(usage) = csr.key_usage() {
             for bit in usage.bits().filter(|bit| !self.key_usage.contains(bit)) {
-                refusals.add(
-                    "key-usage",
-                    format!("{bit} is asked for; key-usage does not list it"),
-                );
+                refusals
+                    .add("key-usage", format!("{bit} is asked for; key-usage does not list it"));
             }
         }
-        if csr
-            .basic_constraints()
-            .is_some_and(|constraints| constraints.ca)
-        {
+        if csr.basic_constraints().is_some_and(|constraints| constraints.ca) {
             refusals.add("ca-true", "the request asks for the certificate of a CA");
         }
     }
@@ -151,42 +125,25 @@ impl Limits {
             refusals.add("no-names", "the request names nobody");
         }
         if !self.subject.multi_valued && subject.rdns().iter().any(|rdn| rdn.is_multi_valued()) {
-            refusals.add(
-                "multi-valued-rdn",
-                "an RDN of several attributes in the subject",
-            );
+            refusals.add("multi-valued-rdn", "an RDN of several attributes in the subject");
         }
         let count = subject.attributes().count();
         if count > self.subject.max_attributes {
             let most = self.subject.max_attributes;
-            refusals.add(
-                "subject-size",
-                format!("{count} attributes; at most {most} are allowed"),
-            );
+            refusals.add("subject-size", format!("{count} attributes; at most {most} are allowed"));
         }
         for attribute in subject.attributes() {
-            let allowed = self
-                .subject
-                .allowed
-                .iter()
-                .any(|kind| kind.oid() == attribute.attribute_type());
+            let allowed =
+                self.subject.allowed.iter().any(|kind| kind.oid() == attribute.attribute_type());
             if !allowed {
                 let kind = attribute.type_name();
-                refusals.add(
-                    "subject-attribute",
-                    format!("{kind}; subject.allowed does not list it"),
-                );
+                refusals
+                    .add("subject-attribute", format!("{kind}; subject.allowed does not list it"));
             }
         }
         for required in &self.subject.required {
-            if !subject
-                .attributes()
-                .any(|found| found.attribute_type() == required.oid())
-            {
-                refusals.add(
-                    "subject-required",
-                    format!("{required} is missing in the subject"),
-                );
+            if !subject.attributes().any(|found| found.attribute_type() == required.oid()) {
+                refusals.add("subject-required", format!("{required} is missing in the subject"));
             }
         }
     }
@@ -195,18 +152,12 @@ impl Limits {
         let sans = csr.sans();
         if sans.len() > self.sans.max_names {
             let (count, most) = (sans.len(), self.sans.max_names);
-            refusals.add(
-                "san-count",
-                format!("{count} alternative names; at most {most}"),
-            );
+            refusals.add("san-count", format!("{count} alternative names; at most {most}"));
         }
         for san in sans {
             if !self.sans.allowed.contains(&san.kind()) {
                 let kind = san.kind();
-                refusals.add(
-                    "san-kind",
-                    format!("{san}; sans.allowed does not list {kind}"),
-                );
+                refusals.add("san-kind", format!("{san}; sans.allowed does not list {kind}"));
             }
             if matches!(san, San::Dns(name) if name.starts_with("*.")) {
                 refusals.add("wildcard-name", format!("{san} stands for many hosts"));
@@ -215,10 +166,8 @@ impl Limits {
                 if !self.sans.sid_uri {
                     refusals.add("sid-uri", format!("{san}; sans.sid-uri is not set"));
                 } else if san.sid().is_none() {
-                    refusals.add(
-                        "sid-uri",
-                        format!("{san} has not the form of Microsoft's SID URI"),
-                    );
+                    refusals
+                        .add("sid-uri", format!("{san} has not the form of Microsoft's SID URI"));
                 }
             }
         }
@@ -236,10 +185,8 @@ impl Limits {
         let oid = &extension.oid;
         if *oid == known::MS_NTDS_SID {
             // Before all lists: no configuration admits it.
-            refusals.add(
-                "sid-extension",
-                "a SID (1.3.6.1.4.1.311.25.2) is never taken from a request",
-            );
+            refusals
+                .add("sid-extension", "a SID (1.3.6.1.4.1.311.25.2) is never taken from a request");
         } else if *oid == known::MS_APPLICATION_POLICIES {
             if !self.are_application_policies_allowed(&extension.value) {
                 refusals.add(
@@ -257,10 +204,7 @@ impl Limits {
         } else if !USUAL_EXTENSIONS.iter().any(|usual| oid == usual)
             && !self.extensions.contains(oid)
         {
-            refusals.add(
-                "extension",
-                format!("extension {oid}; extensions does not list it"),
-            );
+            refusals.add("extension", format!("extension {oid}; extensions does not list it"));
         }
     }
 
@@ -273,10 +217,7 @@ impl Limits {
         } else if !USUAL_ATTRIBUTES.iter().any(|usual| oid == usual)
             && !self.attributes.contains(oid)
         {
-            refusals.add(
-                "attribute",
-                format!("attribute {oid}; attributes does not list it"),
-            );
+            refusals.add("attribute", format!("attribute {oid}; attributes does not list it"));
         }
     }
 

@@ -25,9 +25,7 @@ impl Duration {
     #[must_use]
     pub const fn from_days(days: u32) -> Self {
         let hours = days.saturating_mul(24);
-        Self {
-            hours: if hours > MAX_HOURS { MAX_HOURS } else { hours },
-        }
+        Self { hours: if hours > MAX_HOURS { MAX_HOURS } else { hours } }
     }
 
     /// In seconds.
@@ -50,10 +48,7 @@ impl FromStr for Duration {
         if !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(error());
         }
-        let hours = number
-            .parse::<u32>()
-            .ok()
-            .and_then(|number| number.checked_mul(unit));
+        let hours = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit));
         match hours {
             Some(hours @ 1..=MAX_HOURS) => Ok(Self { hours }),
             _ => Err(error()),
@@ -79,9 +74,7 @@ impl Serialize for Duration {
 
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -19,74 +19,32 @@ pub struct LimitsProblem {
 /// Purposes that make a device certificate a key to everything: each lets its holder act as others
 /// or as infrastructure.
 const FORBIDDEN_EKUS: [(ObjectIdentifier, &str); 13] = [
-    (
-        known::CERTIFICATE_REQUEST_AGENT,
-        "lets a device countersign requests for anyone",
-    ),
+    (known::CERTIFICATE_REQUEST_AGENT, "lets a device countersign requests for anyone"),
     (known::ANY_EXTENDED_KEY_USAGE, "is every purpose at once"),
     (known::MS_ANY_APPLICATION_POLICY, "is every purpose at once"),
-    (
-        known::SMARTCARD_LOGON,
-        "lets a device log on to a domain as a user",
-    ),
-    (
-        known::PKINIT_CLIENT_AUTH,
-        "lets a device log on to a domain as a user",
-    ),
-    (
-        known::PKINIT_KDC,
-        "lets a device pose as a domain controller",
-    ),
-    (
-        known::OCSP_SIGNING,
-        "lets a device answer for the revocation of others",
-    ),
-    (
-        known::CMC_CA,
-        "makes a device a certification authority towards CMC",
-    ),
-    (
-        known::CMC_RA,
-        "makes a device a registration authority towards CMC",
-    ),
+    (known::SMARTCARD_LOGON, "lets a device log on to a domain as a user"),
+    (known::PKINIT_CLIENT_AUTH, "lets a device log on to a domain as a user"),
+    (known::PKINIT_KDC, "lets a device pose as a domain controller"),
+    (known::OCSP_SIGNING, "lets a device answer for the revocation of others"),
+    (known::CMC_CA, "makes a device a certification authority towards CMC"),
+    (known::CMC_RA, "makes a device a registration authority towards CMC"),
     (known::MS_CA_EXCHANGE, "is for certification authorities"),
-    (
-        known::MS_KEY_RECOVERY_AGENT,
-        "lets a device recover the keys of others",
-    ),
-    (
-        known::MS_EFS_RECOVERY,
-        "lets a device decrypt the files of others",
-    ),
-    (
-        known::MS_TRUST_LIST_SIGNING,
-        "lets a device decide whom others trust",
-    ),
+    (known::MS_KEY_RECOVERY_AGENT, "lets a device recover the keys of others"),
+    (known::MS_EFS_RECOVERY, "lets a device decrypt the files of others"),
+    (known::MS_TRUST_LIST_SIGNING, "lets a device decide whom others trust"),
 ];
 
 /// Extensions and attributes that no list may allow.
 const NEVER_REQUESTED: [(ObjectIdentifier, &str); 12] = [
-    (
-        known::MS_NTDS_SID,
-        "lets a device choose the account it logs on as",
-    ),
+    (known::MS_NTDS_SID, "lets a device choose the account it logs on as"),
     (known::MS_APPLICATION_POLICIES, "is judged by `ekus`"),
     (known::MS_TEMPLATE, "is judged by `template`"),
     (known::MS_TEMPLATE_NAME, "is judged by `template`"),
-    (
-        known::MS_NAME_VALUE_PAIR,
-        "can name requester, validity, template and names",
-    ),
+    (known::MS_NAME_VALUE_PAIR, "can name requester, validity, template and names"),
     (known::NAME_CONSTRAINTS, "is for certification authorities"),
-    (
-        known::POLICY_CONSTRAINTS,
-        "is for certification authorities",
-    ),
+    (known::POLICY_CONSTRAINTS, "is for certification authorities"),
     (known::POLICY_MAPPINGS, "is for certification authorities"),
-    (
-        known::INHIBIT_ANY_POLICY,
-        "is for certification authorities",
-    ),
+    (known::INHIBIT_ANY_POLICY, "is for certification authorities"),
     (known::EXTENSION_REQUEST, "is read always"),
     (known::EXTENSION_REQUEST_VERISIGN, "is read always"),
     (known::EXTENSION_REQUEST_MICROSOFT, "is read always"),
@@ -141,32 +99,18 @@ impl Limits {
 
     fn key_problems(&self, problems: &mut Vec<LimitsProblem>) {
         let mut problem = |path: &str, message: String, remedy| {
-            problems.push(LimitsProblem {
-                path: format!("keys.{path}"),
-                message,
-                remedy,
-            });
+            problems.push(LimitsProblem { path: format!("keys.{path}"), message, remedy });
         };
         let keys = &self.keys;
         if keys.kinds.is_empty() {
-            problem(
-                "kinds",
-                "no kind of key is allowed".into(),
-                "list at least one",
-            );
+            problem("kinds", "no kind of key is allowed".into(), "list at least one");
         }
         if keys.rsa_min_bits < 2048 {
-            let message = format!(
-                "{} is below 2048, the least that is safe",
-                keys.rsa_min_bits
-            );
+            let message = format!("{} is below 2048, the least that is safe", keys.rsa_min_bits);
             problem("rsa-min-bits", message, "set 2048 or more; 3072 is advised");
         }
         if keys.rsa_max_bits > 8192 {
-            let message = format!(
-                "{} is above 8192, the most that is verified",
-                keys.rsa_max_bits
-            );
+            let message = format!("{} is above 8192, the most that is verified", keys.rsa_max_bits);
             problem("rsa-max-bits", message, "set 8192 or less");
         }
         if keys.rsa_min_bits > keys.rsa_max_bits {
@@ -175,21 +119,13 @@ impl Limits {
         }
         if keys.rsa_min_exponent < 5 {
             let message = format!("{} lets the exponent 3 pass", keys.rsa_min_exponent);
-            problem(
-                "rsa-min-exponent",
-                message,
-                "leave it out: 65537 is what devices use",
-            );
+            problem("rsa-min-exponent", message, "leave it out: 65537 is what devices use");
         }
     }
 
     fn name_problems(&self, problems: &mut Vec<LimitsProblem>) {
         let mut problem = |path: String, message: String, remedy| {
-            problems.push(LimitsProblem {
-                path,
-                message,
-                remedy,
-            });
+            problems.push(LimitsProblem { path, message, remedy });
         };
         let subject = &self.subject;
         for (index, required) in subject.required.iter().enumerate() {
@@ -229,10 +165,7 @@ impl Limits {
     }
 
     fn list_problems(&self, problems: &mut Vec<LimitsProblem>) {
-        for (list, oids) in [
-            ("extensions", &self.extensions),
-            ("attributes", &self.attributes),
-        ] {
+        for (list, oids) in [("extensions", &self.extensions), ("attributes", &self.attributes)] {
             for (index, oid) in oids.iter().enumerate() {
                 if let Some((_, why)) = NEVER_REQUESTED.iter().find(|(never, _)| oid == never) {
                     problems.push(LimitsProblem {

@@ -36,47 +36,29 @@ fn requests_of_openssl_and_strongswan_verify() {
         verify(der, LegacyDigests::Refused).unwrap();
         let mut changed = der.to_vec();
         *changed.last_mut().unwrap() ^= 1;
-        assert_eq!(
-            verify(&changed, LegacyDigests::Refused),
-            Err(SignatureError::Invalid)
-        );
+        assert_eq!(verify(&changed, LegacyDigests::Refused), Err(SignatureError::Invalid));
     }
 }
 
 #[test]
 fn sha1_needs_the_legacy_switch() {
-    for der in [
-        recorded!("openssl-rsa-sha1.csr"),
-        recorded!("openssl-p256-sha1.csr"),
-    ] {
-        assert_eq!(
-            verify(der, LegacyDigests::Refused),
-            Err(SignatureError::LegacyDigest)
-        );
+    for der in [recorded!("openssl-rsa-sha1.csr"), recorded!("openssl-p256-sha1.csr")] {
+        assert_eq!(verify(der, LegacyDigests::Refused), Err(SignatureError::LegacyDigest));
         verify(der, LegacyDigests::Sha1).unwrap();
     }
 }
 
 #[test]
 fn md5_and_sha224_are_never_accepted() {
-    for der in [
-        recorded!("openssl-rsa-md5.csr"),
-        recorded!("openssl-rsa-sha224.csr"),
-    ] {
-        assert!(matches!(
-            verify(der, LegacyDigests::Sha1),
-            Err(SignatureError::Algorithm(_))
-        ));
+    for der in [recorded!("openssl-rsa-md5.csr"), recorded!("openssl-rsa-sha224.csr")] {
+        assert!(matches!(verify(der, LegacyDigests::Sha1), Err(SignatureError::Algorithm(_))));
     }
 }
 
 #[test]
 fn pss_with_another_salt_is_refused_by_its_parameters() {
     let der = recorded!("openssl-rsa-pss-long-salt.csr");
-    assert_eq!(
-        verify(der, LegacyDigests::Sha1),
-        Err(SignatureError::PssParameters)
-    );
+    assert_eq!(verify(der, LegacyDigests::Sha1), Err(SignatureError::PssParameters));
 }
 
 #[test]
@@ -91,10 +73,7 @@ fn pss_without_parameters_means_sha1_and_is_refused() {
 
 #[test]
 fn other_curves_and_explicit_parameters_are_refused_by_name() {
-    for der in [
-        recorded!("openssl-k256.csr"),
-        recorded!("openssl-explicit-curve.csr"),
-    ] {
+    for der in [recorded!("openssl-k256.csr"), recorded!("openssl-explicit-curve.csr")] {
         assert_eq!(Csr::parse(der).unwrap_err(), CsrError::Key(KeyError::Curve));
     }
 }
@@ -107,9 +86,7 @@ fn a_scheme_of_another_key_is_refused() {
         SignatureScheme::RsaPss(DigestAlgorithm::Sha256),
         SignatureScheme::Ed25519,
     ] {
-        let result = csr
-            .public_key()
-            .verify(scheme, LegacyDigests::Refused, b"", b"");
+        let result = csr.public_key().verify(scheme, LegacyDigests::Refused, b"", b"");
         assert!(matches!(result, Err(SignatureError::KeyMismatch(_))));
     }
 }
@@ -119,42 +96,18 @@ fn cms_names_the_digest_apart_or_twice_alike() {
     use DigestAlgorithm::{Sha1, Sha256, Sha512};
     let sha256 = identifier(known::SHA256);
     let read = |oid, digest: &[u8]| SignatureScheme::from_signer_info(&identifier(oid), digest);
-    assert_eq!(
-        read(known::RSA_ENCRYPTION, &sha256),
-        Ok(SignatureScheme::RsaPkcs1(Sha256))
-    );
-    assert_eq!(
-        read(known::SHA256_WITH_RSA, &sha256),
-        Ok(SignatureScheme::RsaPkcs1(Sha256))
-    );
-    assert_eq!(
-        read(known::ECDSA_SHA256, &sha256),
-        Ok(SignatureScheme::Ecdsa(Sha256))
-    );
-    assert_eq!(
-        read(known::SHA512_WITH_RSA, &sha256),
-        Err(SignatureError::DigestMismatch)
-    );
-    assert_eq!(
-        read(known::ED25519, &sha256),
-        Err(SignatureError::DigestMismatch)
-    );
+    assert_eq!(read(known::RSA_ENCRYPTION, &sha256), Ok(SignatureScheme::RsaPkcs1(Sha256)));
+    assert_eq!(read(known::SHA256_WITH_RSA, &sha256), Ok(SignatureScheme::RsaPkcs1(Sha256)));
+    assert_eq!(read(known::ECDSA_SHA256, &sha256), Ok(SignatureScheme::Ecdsa(Sha256)));
+    assert_eq!(read(known::SHA512_WITH_RSA, &sha256), Err(SignatureError::DigestMismatch));
+    assert_eq!(read(known::ED25519, &sha256), Err(SignatureError::DigestMismatch));
     let sha512 = identifier(known::SHA512);
     assert_eq!(read(known::ED25519, &sha512), Ok(SignatureScheme::Ed25519));
-    assert_eq!(
-        read(known::ECDSA_SHA512, &sha512),
-        Ok(SignatureScheme::Ecdsa(Sha512))
-    );
+    assert_eq!(read(known::ECDSA_SHA512, &sha512), Ok(SignatureScheme::Ecdsa(Sha512)));
     let sha1 = identifier(known::SHA1);
-    assert_eq!(
-        read(known::RSA_ENCRYPTION, &sha1),
-        Ok(SignatureScheme::RsaPkcs1(Sha1))
-    );
+    assert_eq!(read(known::RSA_ENCRYPTION, &sha1), Ok(SignatureScheme::RsaPkcs1(Sha1)));
     let md5 = sequence(&[crate::forge::oid("1.2.840.113549.2.5"), vec![tag::NULL, 0]]);
-    assert!(matches!(
-        read(known::RSA_ENCRYPTION, &md5),
-        Err(SignatureError::Algorithm(_))
-    ));
+    assert!(matches!(read(known::RSA_ENCRYPTION, &md5), Err(SignatureError::Algorithm(_))));
 }
 
 #[test]
