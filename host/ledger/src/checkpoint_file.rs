@@ -16,6 +16,10 @@ const TAIL: u64 = 4 * MAX_NOTE as u64;
 pub(crate) struct CheckpointFile {
     path: PathBuf,
     file: File,
+    /// Octets up to the end of the last whole note.
+    length: u64,
+    /// The last append failed and may have left a part of a note.
+    torn: bool,
 }
 
 impl CheckpointFile {
@@ -82,16 +86,30 @@ impl CheckpointFile {
                 }
             })?;
         }
-        Ok((Self { path: path.into(), file }, last))
+        let length = length - torn as u64;
+        Ok((Self { path: path.into(), file, length, torn: false }, last))
     }
 
     /// Appends one note; durable when this returns.
     pub(crate) fn append(&mut self, note: &str) -> Result<(), LedgerError> {
-        let written = self.file.write_all(note.as_bytes()).and_then(|()| self.file.sync_all());
-        written.map_err(|error| LedgerError::CheckpointFile {
+        self.try_append(note).map_err(|error| LedgerError::CheckpointFile {
             path: self.path.clone(),
             problem: error.to_string(),
         })
+    }
+
+    /// A part of a note in the middle of the file would spoil the proof for ever.
+    fn try_append(&mut self, note: &str) -> std::io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.length)?;
+            self.torn = false;
+        }
+        let written = self.file.write_all(note.as_bytes()).and_then(|()| self.file.sync_all());
+        match written {
+            Ok(()) => self.length += note.len() as u64,
+            Err(_) => self.torn = self.file.set_len(self.length).is_err(),
+        }
+        written
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -174,5 +192,47 @@ fn sync_directory(path: &Path) -> std::io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::{CheckpointFile, OpenOptions, read_all};
+    use crate::{Checkpoint, CheckpointKey, Digest};
+
+    #[test]
+    fn what_a_failed_append_left_is_removed_before_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("checkpoints");
+        let key = CheckpointKey::generate().unwrap();
+        let keys = [key.verifying_key().clone()];
+        let note = |size| {
+            let checkpoint =
+                Checkpoint { origin: "test".into(), size, root: Digest::default(), time: 0 };
+            checkpoint.to_note(&key).unwrap()
+        };
+        let (mut file, _) = CheckpointFile::open(&path, &keys).unwrap();
+        file.append(&note(0)).unwrap();
+
+        // A full disk takes a part of the note; here the handle takes nothing, and the part is
+        // put there by hand.
+        let good = std::mem::replace(&mut file.file, File::open(&path).unwrap());
+        file.append(&note(1)).unwrap_err();
+        let part = note(1).split_at(20).0.to_owned();
+        let mut by_hand = OpenOptions::new().append(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut by_hand, part.as_bytes()).unwrap();
+        file.append(&note(1)).unwrap_err();
+
+        file.file = good;
+        file.append(&note(2)).unwrap();
+        let mut sizes = Vec::new();
+        read_all(&path, &keys, |item| match item {
+            super::Item::Note { checkpoint, .. } => sizes.push(checkpoint.unwrap().size),
+            super::Item::Torn => panic!("torn"),
+        })
+        .unwrap();
+        assert_eq!(sizes, [0, 2]);
     }
 }

@@ -11,6 +11,9 @@ use crate::{
     Summary, Text, VerifyingKey, append, query,
 };
 
+/// Seconds after which a quiet ledger gets a checkpoint all the same: it shows that `sign` lives.
+pub const QUIET_INTERVAL: u64 = 3600;
+
 /// The ledger of a running `sign`. Copies share it.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -101,14 +104,28 @@ impl Ledger {
     }
 
     /// Checks the chain since the last checkpoint, then signs and appends a new one; durable when
-    /// this returns. To be called every minute, at start and at stop.
+    /// this returns. To be called at start and at stop.
     ///
     /// # Errors
     /// [`LedgerError::Damaged`] if an entry is not as it was written or the last checkpoint no
     /// longer fits: stop signing then.
     pub async fn checkpoint(&self, now: u64) -> Result<Checkpoint, LedgerError> {
         let checkpoints = Arc::clone(&self.checkpoints);
+        // The snapshot begins with the first statement, which comes after the lock: it is never
+        // older than the checkpoint before.
         self.store.try_read(move |connection| lock(&checkpoints).write(connection, now)).await
+    }
+
+    /// What a timer calls: [`Ledger::checkpoint`], but in a quiet ledger only each
+    /// [`QUIET_INTERVAL`], so that the file grows with what happens and not with time. The chain
+    /// is checked in any case.
+    ///
+    /// # Errors
+    /// As [`Ledger::checkpoint`].
+    pub async fn checkpoint_if_due(&self, now: u64) -> Result<Option<Checkpoint>, LedgerError> {
+        let checkpoints = Arc::clone(&self.checkpoints);
+        let write = move |connection: &Connection| lock(&checkpoints).write_if_due(connection, now);
+        self.store.try_read(write).await
     }
 
     /// [`Ledger::checkpoint`] for threads outside an async runtime.
@@ -205,6 +222,20 @@ impl Checkpoints {
         (self.size, self.root) = (size, root);
         self.written = Some(checkpoint.clone());
         Ok(checkpoint)
+    }
+}
+
+impl Checkpoints {
+    fn write_if_due(
+        &mut self,
+        connection: &Connection,
+        now: u64,
+    ) -> Result<Option<Checkpoint>, LedgerError> {
+        let (size, _) = check_chain(connection, self.size, self.root)?;
+        let quiet = self.written.as_ref().is_some_and(|last| {
+            last.size == size && (last.time..last.time + QUIET_INTERVAL).contains(&now)
+        });
+        if quiet { Ok(None) } else { self.write(connection, now).map(Some) }
     }
 }
 

@@ -42,7 +42,7 @@ pub use event::{
     Admin, Denial, DenialExcess, Event, Fact, Gap, Kind, Lost, Order, Outcome, OutcomeKind,
     RefusedSeal, RequestKind, Signed, Start, Station, Stop, Verifier,
 };
-pub use ledger::{CheckpointSettings, Ledger};
+pub use ledger::{CheckpointSettings, Ledger, QUIET_INTERVAL};
 pub use query::{Filter, Summary, entries, size, summary};
 pub use text::{MAX_TEXT, Text};
 pub use verify::{Fault, Faults, Report, Witness, verify_database};

@@ -37,6 +37,8 @@ pub struct Report {
     pub covered: u64,
     /// Valid checkpoints that fit the database.
     pub checkpoints: u64,
+    /// Checkpoints that do not fit, because of a loss that an operator recorded.
+    pub explained: u64,
     /// Entries by kind.
     pub kinds: BTreeMap<String, u64>,
     /// Entries made in lab mode: they prove nothing.

@@ -81,7 +81,7 @@ fn an_entry_is_kept_with_the_callers_rows_or_not_at_all() {
 }
 
 #[test]
-fn row_t36_a_clock_that_jumps_back_stops_the_ledger() {
+fn a_clock_that_jumps_back_stops_the_ledger() {
     let place = Place::new();
     let store = place.store();
     place.open(&store).unwrap();

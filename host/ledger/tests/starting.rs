@@ -223,6 +223,54 @@ fn an_operator_may_record_a_gap_and_it_is_shown_for_ever() {
 }
 
 #[test]
+fn a_gap_may_be_recorded_over_other_entries_too() {
+    let place = Place::with_entries(20);
+    place.tamper(|connection| {
+        connection
+            .execute("UPDATE ledger SET body = replace(body, 'device-4', 'device-5')", [])
+            .unwrap();
+        rehash(connection, 0);
+    });
+    let store = place.store();
+    Ledger::open_after_gap(&store, place.settings(), "root", "other copy", false, START + 200)
+        .unwrap();
+    drop(store);
+    let report = verify_database(&place.database, Some(&place.witness())).unwrap();
+    assert_eq!((report.explained, report.covered, report.gaps.len()), (3, 21, 1));
+
+    // What is rewritten after that is no longer explained.
+    place.tamper(|connection| {
+        connection
+            .execute("UPDATE ledger SET body = replace(body, 'device-6', 'device-7')", [])
+            .unwrap();
+        rehash(connection, 0);
+    });
+    assert!(verify_database(&place.database, Some(&place.witness())).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_ledger_gets_a_checkpoint_each_hour() {
+    let place = Place::with_entries(4);
+    let store = place.store();
+    let ledger = place.open(&store).unwrap();
+    let due = |now| {
+        let ledger = ledger.clone();
+        async move { ledger.checkpoint_if_due(now).await.unwrap().map(|written| written.time) }
+    };
+    assert_eq!(due(START + 60).await, None);
+    assert_eq!(due(START + 3599).await, None);
+    assert_eq!(due(START + 3600).await, Some(START + 3600));
+    ledger.append(admin("something"), START + 3601, false).await.unwrap();
+    assert_eq!(due(START + 3660).await, Some(START + 3660));
+    assert_eq!(due(START + 3720).await, None);
+    assert_eq!(due(START).await, Some(START), "a clock that went back is no reason to be silent");
+    place.tamper(|connection| {
+        connection.execute("DELETE FROM ledger WHERE idx = 4", []).unwrap();
+    });
+    assert!(ledger.checkpoint_if_due(START).await.is_err());
+}
+
+#[test]
 fn lost_checkpoints_may_be_recorded_too_but_damage_never() {
     let place = Place::with_entries(10);
     std::fs::remove_file(&place.checkpoints).unwrap();
@@ -258,9 +306,18 @@ async fn checkpoints_are_written_while_entries_are() {
             })
         })
         .collect();
+    let other = tokio::spawn({
+        let ledger = ledger.clone();
+        async move {
+            for _ in 0..20 {
+                ledger.checkpoint(START).await.unwrap();
+            }
+        }
+    });
     for _ in 0..20 {
         ledger.checkpoint(START).await.unwrap();
     }
+    other.await.unwrap();
     for writer in writers {
         writer.await.unwrap();
     }
@@ -269,5 +326,5 @@ async fn checkpoints_are_written_while_entries_are() {
     store.close().await.unwrap();
     let report = verify_database(&place.database, Some(&place.witness())).unwrap();
     assert_eq!((report.entries, report.covered, report.lab), (200, 200, 200));
-    assert_eq!(report.checkpoints, 22);
+    assert_eq!(report.checkpoints, 42);
 }

@@ -46,6 +46,11 @@ pub enum StoreError {
         "a database job panicked and was rolled back: this is a fault in Countersign, please report it with the log"
     )]
     JobPanicked,
+    /// A job waited for another job: the writer would wait for itself.
+    #[error(
+        "a database job waits for another one, which cannot begin before it ends: this is a fault in Countersign, please report it"
+    )]
+    Nested,
     /// SQLite gave up the transaction that the job shared with its neighbours: out of room or
     /// memory, or one of them ended it. Nothing of it was kept.
     #[error(

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake};
-use std::thread::{JoinHandle, Thread};
+use std::thread::{JoinHandle, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction};
@@ -50,6 +50,7 @@ struct Inner {
     readers: Readers,
     counters: Arc<Counters>,
     options: Options,
+    writer: ThreadId,
     thread: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
 }
 
@@ -111,6 +112,7 @@ impl Store {
             readers,
             counters,
             options,
+            writer: thread.thread().id(),
             thread: Mutex::new(Some(thread)),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -177,7 +179,10 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let Inner { queue, options, .. } = &*self.inner;
+        let Inner { queue, options, writer, .. } = &*self.inner;
+        if std::thread::current().id() == *writer {
+            return Err(StoreError::Nested.into());
+        }
         let (message, answer) = job::queue_up(work, options.wait);
         let mut message = Some(message);
         self.until_deadline(|| match message.take().map(|message| queue.try_send(message)) {
@@ -339,7 +344,7 @@ impl Inner {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread {
             // A job that held the last copy is dropped on the writer thread itself.
-            Some(thread) if thread.thread().id() != std::thread::current().id() => {
+            Some(thread) if self.writer != std::thread::current().id() => {
                 thread.join().unwrap_or_else(|_| Err(writer_gone()))
             }
             _ => Ok(()),

@@ -189,6 +189,15 @@ async fn a_job_that_ends_the_shared_transaction_harms_only_its_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_another_is_told_so_instead_of_hanging() {
+    let (_directory, _path, store) = new_store(Options::default());
+    let inner = store.clone();
+    let nested = store.write(move |_| inner.write_blocking(|tx| insert(tx, "inner"))).await;
+    assert!(matches!(nested, Err(StoreError::Nested)), "{nested:?}");
+    store.write(|tx| insert(tx, "after")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_says_busy_and_writes_nothing() {
     let wait = Duration::from_millis(50);
     let (_directory, _path, store) = new_store(Options { queue: 1, wait, ..Options::default() });

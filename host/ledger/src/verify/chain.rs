@@ -27,8 +27,10 @@ pub(super) fn verify(
         faults,
     };
     chain.note_root();
-    if let Err(problem) = check_structure(connection).and_then(|()| chain.read(connection)) {
-        chain.faults.add(Fault::Structure { problem });
+    for result in [check_structure(connection), chain.read(connection)] {
+        if let Err(problem) = result {
+            chain.faults.add(Fault::Structure { problem });
+        }
     }
     chain.finish()
 }

@@ -67,6 +67,7 @@ pub(super) fn compare(
     for found in &others {
         let Checkpoint { size, root, time, .. } = found.checkpoint;
         if report.gaps.iter().any(|gap| explains(gap, size, report.covered)) {
+            report.explained += 1;
             continue;
         }
         match at_size.get(&size) {
@@ -95,11 +96,15 @@ pub(super) fn compare(
     }
 }
 
-/// Whether an operator recorded that entries up to `size` are lost, in an entry that a later
-/// checkpoint covers.
+/// Whether an operator recorded that what a checkpoint of `size` entries says is lost, in an entry
+/// that a later checkpoint covers.
 fn explains((index, gap): &(u64, Gap), size: u64, covered: u64) -> bool {
     match gap.lost {
-        Lost::Entries { size: lost, .. } => *index < size && size <= lost && *index < covered,
+        // Either entries from the gap's index on were cut off, and those before must still fit, or
+        // the database had as many entries, but others.
+        Lost::Entries { size: lost, .. } => {
+            (*index < size || lost <= *index) && size <= lost && *index < covered
+        }
         Lost::Checkpoints | Lost::Clock { .. } => false,
     }
 }
