@@ -20,15 +20,15 @@ impl DigestAlgorithm {
     /// (RFC 5754 §2).
     pub fn identifier_der(self) -> &'static [u8] {
         match self {
-            Self::Sha256 => &[
-                0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
-            ],
-            Self::Sha384 => &[
-                0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02,
-            ],
-            Self::Sha512 => &[
-                0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03,
-            ],
+            Self::Sha256 => {
+                &[0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01]
+            }
+            Self::Sha384 => {
+                &[0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02]
+            }
+            Self::Sha512 => {
+                &[0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03]
+            }
         }
     }
 
@@ -119,12 +119,12 @@ impl SignatureAlgorithm {
                 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0d, 0x05,
                 0x00,
             ],
-            Self::EcdsaP256Sha256 => &[
-                0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
-            ],
-            Self::EcdsaP384Sha384 => &[
-                0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03,
-            ],
+            Self::EcdsaP256Sha256 => {
+                &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]
+            }
+            Self::EcdsaP384Sha384 => {
+                &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03]
+            }
         }
     }
 }
@@ -167,14 +167,8 @@ mod tests {
     #[test]
     fn a_signer_info_names_rsa_plainly_and_a_certificate_with_its_digest() {
         let rsa = SignatureAlgorithm::RsaPkcs1Sha256;
-        assert_eq!(
-            oid(rsa.cms_identifier_der()),
-            ("1.2.840.113549.1.1.1".into(), true)
-        );
-        assert_eq!(
-            oid(rsa.certificate_identifier_der()),
-            ("1.2.840.113549.1.1.11".into(), true)
-        );
+        assert_eq!(oid(rsa.cms_identifier_der()), ("1.2.840.113549.1.1.1".into(), true));
+        assert_eq!(oid(rsa.certificate_identifier_der()), ("1.2.840.113549.1.1.11".into(), true));
         assert_eq!(
             oid(SignatureAlgorithm::RsaPkcs1Sha384.certificate_identifier_der()).0,
             "1.2.840.113549.1.1.12"
@@ -191,14 +185,8 @@ mod tests {
             (SignatureAlgorithm::EcdsaP256Sha256, "1.2.840.10045.4.3.2"),
             (SignatureAlgorithm::EcdsaP384Sha384, "1.2.840.10045.4.3.3"),
         ] {
-            assert_eq!(
-                oid(algorithm.cms_identifier_der()),
-                (expected.into(), false)
-            );
-            assert_eq!(
-                oid(algorithm.certificate_identifier_der()),
-                (expected.into(), false)
-            );
+            assert_eq!(oid(algorithm.cms_identifier_der()), (expected.into(), false));
+            assert_eq!(oid(algorithm.certificate_identifier_der()), (expected.into(), false));
         }
     }
 

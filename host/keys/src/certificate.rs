@@ -65,10 +65,7 @@ impl RoleCertificate {
         let tbs = parsed.tbs_certificate();
         let spki_der = tbs.subject_public_key_info().to_der().map_err(malformed)?;
         let (serial_der, issuer_der) = serial_and_issuer(der).map_err(malformed)?;
-        let key_usage = tbs
-            .get_extension::<KeyUsage>()
-            .map_err(malformed)?
-            .map(|(_, usage)| usage);
+        let key_usage = tbs.get_extension::<KeyUsage>().map_err(malformed)?.map(|(_, usage)| usage);
         let subject_key_identifier = tbs
             .get_extension::<SubjectKeyIdentifier>()
             .map_err(malformed)?
@@ -133,9 +130,7 @@ impl RoleCertificate {
     }
 
     fn has_purpose(&self, purpose: ObjectIdentifier) -> bool {
-        self.purposes
-            .as_ref()
-            .is_some_and(|purposes| purposes.contains(&purpose))
+        self.purposes.as_ref().is_some_and(|purposes| purposes.contains(&purpose))
     }
 }
 
@@ -210,26 +205,17 @@ fn check_ea(certificate: &RoleCertificate, findings: &mut Vec<Finding>) {
             "enrol it from an Enrollment Agent template",
         ));
     }
-    if certificate
-        .key_usage
-        .is_some_and(|usage| !usage.digital_signature())
-    {
+    if certificate.key_usage.is_some_and(|usage| !usage.digital_signature()) {
         findings.push(wrong_usage(RoleKind::Ea, "digitalSignature", certificate));
     }
 }
 
 fn check_cep(certificate: &RoleCertificate, findings: &mut Vec<Finding>) {
     check_rsa(RoleKind::Cep, certificate, findings);
-    if !certificate
-        .key_usage
-        .is_some_and(|usage| usage.key_encipherment())
-    {
+    if !certificate.key_usage.is_some_and(|usage| usage.key_encipherment()) {
         findings.push(wrong_usage(RoleKind::Cep, "keyEncipherment", certificate));
     }
-    if certificate
-        .key_usage
-        .is_some_and(|usage| usage.digital_signature())
-    {
+    if certificate.key_usage.is_some_and(|usage| usage.digital_signature()) {
         findings.push(Finding {
             row: Some(42),
             severity: Severity::High,
@@ -245,10 +231,7 @@ fn check_cep(certificate: &RoleCertificate, findings: &mut Vec<Finding>) {
 
 fn check_rep(certificate: &RoleCertificate, findings: &mut Vec<Finding>) {
     check_rsa(RoleKind::Rep, certificate, findings);
-    if !certificate
-        .key_usage
-        .is_none_or(|usage| usage.digital_signature())
-    {
+    if !certificate.key_usage.is_none_or(|usage| usage.digital_signature()) {
         findings.push(wrong_usage(RoleKind::Rep, "digitalSignature", certificate));
     }
 }
@@ -301,11 +284,7 @@ fn validity(role: RoleKind, certificate: &RoleCertificate, now: SystemTime) -> V
         ("role-certificate-not-yet-valid", "is not valid yet")
     } else if now > certificate.not_after {
         ("role-certificate-expired", "has expired")
-    } else if certificate
-        .not_after
-        .duration_since(now)
-        .is_ok_and(|rest| rest < RENEWAL_WINDOW)
-    {
+    } else if certificate.not_after.duration_since(now).is_ok_and(|rest| rest < RENEWAL_WINDOW) {
         return vec![Finding {
             row: None,
             severity: Severity::High,
@@ -332,22 +311,13 @@ fn wrong_usage(role: RoleKind, wanted: &str, certificate: &RoleCertificate) -> F
     critical(
         42,
         "wrong-key-usage",
-        format!(
-            "the {role} certificate ({}) does not allow {wanted}",
-            certificate.subject
-        ),
+        format!("the {role} certificate ({}) does not allow {wanted}", certificate.subject),
         "enrol it from a template for its role",
     )
 }
 
 fn critical(row: u8, id: &'static str, message: String, remedy: &str) -> Finding {
-    Finding {
-        row: Some(row),
-        severity: Severity::Critical,
-        id,
-        message,
-        remedy: remedy.to_owned(),
-    }
+    Finding { row: Some(row), severity: Severity::Critical, id, message, remedy: remedy.to_owned() }
 }
 
 /// EKUs and application policies together; `None` where it has neither.
@@ -359,9 +329,7 @@ fn purposes(
     for extension in extensions.into_iter().flatten() {
         let value = extension.extn_value.as_bytes();
         if extension.extn_id == const_oid::db::rfc5280::ID_CE_EXT_KEY_USAGE {
-            found
-                .get_or_insert_default()
-                .extend(ExtendedKeyUsage::from_der(value)?.0);
+            found.get_or_insert_default().extend(ExtendedKeyUsage::from_der(value)?.0);
         } else if extension.extn_id == APPLICATION_POLICIES {
             let policies = x509_cert::ext::pkix::CertificatePolicies::from_der(value)?;
             let oids = policies.0.iter().map(|policy| policy.policy_identifier);
@@ -391,18 +359,11 @@ fn serial_and_issuer(der: &[u8]) -> Result<(Vec<u8>, Vec<u8>), der::Error> {
 /// From the first BEGIN line to the end of its block: files often have text before, and a
 /// chain after, the certificate.
 fn first_pem_block(bytes: &[u8]) -> &[u8] {
-    let find = |needle: &[u8]| {
-        bytes
-            .windows(needle.len())
-            .position(|window| window == needle)
-    };
+    let find = |needle: &[u8]| bytes.windows(needle.len()).position(|window| window == needle);
     let start = find(b"-----BEGIN ").unwrap_or(0);
     let block = bytes.get(start..).unwrap_or(bytes);
     let end_marker = b"-----END CERTIFICATE-----";
-    match block
-        .windows(end_marker.len())
-        .position(|window| window == end_marker)
-    {
+    match block.windows(end_marker.len()).position(|window| window == end_marker) {
         Some(end) => block.get(..end + end_marker.len()).unwrap_or(block),
         None => block,
     }

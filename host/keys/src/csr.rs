@@ -37,10 +37,8 @@ impl UnsignedCsr {
     /// # Errors
     /// The subject is not RFC 4514 text, or is empty.
     pub fn new(role: RoleKind, subject: &str, public_key: &PublicKey) -> Result<Self, CsrError> {
-        let name = Name::from_str(subject).map_err(|source| CsrError::Subject {
-            subject: subject.to_owned(),
-            source,
-        })?;
+        let name = Name::from_str(subject)
+            .map_err(|source| CsrError::Subject { subject: subject.to_owned(), source })?;
         if name.is_empty() {
             return Err(CsrError::EmptySubject);
         }
@@ -52,11 +50,7 @@ impl UnsignedCsr {
         };
         let info_der = info.to_der()?;
         let algorithm = SignatureAlgorithm::preferred_for(public_key.kind());
-        Ok(Self {
-            info,
-            info_der,
-            algorithm,
-        })
+        Ok(Self { info, info_der, algorithm })
     }
 
     /// The bytes to sign.
@@ -149,9 +143,6 @@ fn extension_request(extensions: &Vec<Extension>) -> Result<Attributes, der::Err
     let mut values = SetOfVec::new();
     values.insert(Any::encode_from(extensions)?)?;
     let mut attributes = SetOfVec::new();
-    attributes.insert(Attribute {
-        oid: EXTENSION_REQUEST,
-        values,
-    })?;
+    attributes.insert(Attribute { oid: EXTENSION_REQUEST, values })?;
     Ok(attributes)
 }

@@ -68,28 +68,21 @@ impl DevelopmentToken {
     }
 
     fn key(&self, name: &KeyName) -> Result<&LoadedKey, TokenError> {
-        self.keys.get(name).ok_or_else(|| TokenError::NoSuchKey {
-            name: name.as_str().to_owned(),
-            found: 0,
-        })
+        self.keys
+            .get(name)
+            .ok_or_else(|| TokenError::NoSuchKey { name: name.as_str().to_owned(), found: 0 })
     }
 }
 
 impl Token for DevelopmentToken {
     fn description(&self) -> TokenDescription {
-        TokenDescription {
-            label: "development".into(),
-            hardware: false,
-        }
+        TokenDescription { label: "development".into(), hardware: false }
     }
 
     fn capacity(&self) -> Capacity {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         // Nothing can hang in memory, so signing need not be reserved for; it only goes first.
-        Capacity {
-            sessions: cores,
-            reserved_for_signing: 0,
-        }
+        Capacity { sessions: cores, reserved_for_signing: 0 }
     }
 
     fn public_key(&self, key: &KeyName) -> Result<PublicKey, TokenError> {
@@ -106,9 +99,7 @@ impl Token for DevelopmentToken {
         deadline.check()?;
         let key = self.key(key)?;
         let signature = key.private_key.sign(algorithm, message)?;
-        key.public_key
-            .verify(algorithm, message, &signature)
-            .map_err(|_| TokenError::Faulty)?;
+        key.public_key.verify(algorithm, message, &signature).map_err(|_| TokenError::Faulty)?;
         Ok(signature)
     }
 
@@ -125,19 +116,18 @@ impl Token for DevelopmentToken {
             return Err(TokenError::Refused(format!("`{key}` is not an RSA key")));
         };
         let room = pkcs1.min_output_size();
-        self.substitute
-            .select(ciphertext, wanted_length, room, |found| {
-                let plaintext = match transport {
-                    KeyTransport::Pkcs1v15 => pkcs1.decrypt(ciphertext, found),
-                    KeyTransport::OaepSha1 => {
-                        oaep.decrypt(&OAEP_SHA1_MGF1SHA1, ciphertext, found, None)
-                    }
-                    KeyTransport::OaepSha256 => {
-                        oaep.decrypt(&OAEP_SHA256_MGF1SHA256, ciphertext, found, None)
-                    }
-                };
-                plaintext.ok().map(|plaintext| plaintext.len())
-            })
+        self.substitute.select(ciphertext, wanted_length, room, |found| {
+            let plaintext = match transport {
+                KeyTransport::Pkcs1v15 => pkcs1.decrypt(ciphertext, found),
+                KeyTransport::OaepSha1 => {
+                    oaep.decrypt(&OAEP_SHA1_MGF1SHA1, ciphertext, found, None)
+                }
+                KeyTransport::OaepSha256 => {
+                    oaep.decrypt(&OAEP_SHA256_MGF1SHA256, ciphertext, found, None)
+                }
+            };
+            plaintext.ok().map(|plaintext| plaintext.len())
+        })
     }
 
     fn health(&self, deadline: Deadline) -> Result<(), TokenError> {
@@ -147,9 +137,7 @@ impl Token for DevelopmentToken {
 
 impl fmt::Debug for DevelopmentToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevelopmentToken")
-            .field("keys", &self.keys.keys())
-            .finish()
+        f.debug_struct("DevelopmentToken").field("keys", &self.keys.keys()).finish()
     }
 }
 
@@ -171,22 +159,13 @@ enum PrivateKey {
 impl LoadedKey {
     fn read(path: &Path) -> Result<Self, LoadError> {
         let bytes = secret_file::read(path, Readers::OwnerOnly)?;
-        let wrong = |what: &str| LoadError::Key {
-            path: path.to_owned(),
-            what: what.to_owned(),
-        };
+        let wrong = |what: &str| LoadError::Key { path: path.to_owned(), what: what.to_owned() };
         let pkcs8 = pkcs8_der(&bytes).map_err(|what| wrong(&what))?;
         let (private_key, spki_der) =
             load(&pkcs8).ok_or_else(|| wrong("holds no key this token can use"))?;
-        let public_key =
-            PublicKey::from_spki_der(&spki_der).map_err(|source| LoadError::PublicKey {
-                path: path.to_owned(),
-                source,
-            })?;
-        Ok(Self {
-            public_key,
-            private_key,
-        })
+        let public_key = PublicKey::from_spki_der(&spki_der)
+            .map_err(|source| LoadError::PublicKey { path: path.to_owned(), source })?;
+        Ok(Self { public_key, private_key })
     }
 }
 
@@ -203,20 +182,14 @@ impl PrivateKey {
         match (self, rsa_padding, algorithm) {
             (Self::Rsa { signing, .. }, Some(padding), _) => {
                 let mut signature = vec![0u8; signing.public_modulus_len()];
-                signing
-                    .sign(padding, &random, message, &mut signature)
-                    .map_err(failed)?;
+                signing.sign(padding, &random, message, &mut signature).map_err(failed)?;
                 Ok(signature)
             }
             (Self::EcP256(pair), None, SignatureAlgorithm::EcdsaP256Sha256)
-            | (Self::EcP384(pair), None, SignatureAlgorithm::EcdsaP384Sha384) => Ok(pair
-                .sign(&random, message)
-                .map_err(failed)?
-                .as_ref()
-                .to_vec()),
-            _ => Err(TokenError::Refused(format!(
-                "{algorithm} does not go with this key"
-            ))),
+            | (Self::EcP384(pair), None, SignatureAlgorithm::EcdsaP384Sha384) => {
+                Ok(pair.sign(&random, message).map_err(failed)?.as_ref().to_vec())
+            }
+            _ => Err(TokenError::Refused(format!("{algorithm} does not go with this key"))),
         }
     }
 }
@@ -242,11 +215,7 @@ fn load(pkcs8: &[u8]) -> Option<(PrivateKey, Vec<u8>)> {
         let decrypting = || PrivateDecryptingKey::from_pkcs8(pkcs8).ok();
         let pkcs1 = Pkcs1PrivateDecryptingKey::new(decrypting()?).ok()?;
         let oaep = OaepPrivateDecryptingKey::new(decrypting()?).ok()?;
-        let key = PrivateKey::Rsa {
-            signing: Box::new(signing),
-            pkcs1,
-            oaep,
-        };
+        let key = PrivateKey::Rsa { signing: Box::new(signing), pkcs1, oaep };
         return Some((key, spki.as_ref().to_vec()));
     }
     for kind in [KeyKind::EcP256, KeyKind::EcP384] {
@@ -265,4 +234,28 @@ fn load(pkcs8: &[u8]) -> Option<(PrivateKey, Vec<u8>)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::{KeySpec, generate_key};
+    use crate::token::Deadline;
+
+    #[test]
+    fn a_signature_that_does_not_verify_never_leaves_the_token() {
+        let signing = generate_key(KeySpec::EcP256).unwrap();
+        let another = generate_key(KeySpec::EcP256).unwrap();
+        let (private_key, _) = load(signing.pkcs8_der()).unwrap();
+        // As after a fault in the computation: the signature is not the public key's.
+        let broken = LoadedKey { public_key: another.public_key().clone(), private_key };
+        let name = KeyName::new("ea");
+        let token = DevelopmentToken {
+            keys: BTreeMap::from([(name.clone(), broken)]),
+            substitute: Substitute::new().unwrap(),
+        };
+        let deadline = Deadline::after(std::time::Duration::from_secs(60));
+        let signed = token.sign(&name, SignatureAlgorithm::EcdsaP256Sha256, b"m", deadline);
+        assert_eq!(signed, Err(TokenError::Faulty));
+    }
 }

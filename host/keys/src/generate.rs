@@ -72,9 +72,7 @@ impl GeneratedKey {
 
 impl fmt::Debug for GeneratedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GeneratedKey")
-            .field("public_key", &self.public_key.kind())
-            .finish()
+        f.debug_struct("GeneratedKey").field("public_key", &self.public_key.kind()).finish()
     }
 }
 
@@ -97,10 +95,7 @@ pub fn generate_key(spec: KeySpec) -> Result<GeneratedKey, TokenError> {
     };
     let public_key = PublicKey::from_spki_der(&spki_der)
         .map_err(|error| TokenError::Refused(error.to_string()))?;
-    Ok(GeneratedKey {
-        pkcs8_der,
-        public_key,
-    })
+    Ok(GeneratedKey { pkcs8_der, public_key })
 }
 
 type Pair = (Zeroizing<Vec<u8>>, Vec<u8>);
@@ -109,10 +104,7 @@ fn rsa(size: KeySize) -> Result<Pair, aws_lc_rs::error::Unspecified> {
     let pair = RsaKeyPair::generate(size)?;
     let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)?;
     let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key())?;
-    Ok((
-        Zeroizing::new(private.as_ref().to_vec()),
-        public.as_ref().to_vec(),
-    ))
+    Ok((Zeroizing::new(private.as_ref().to_vec()), public.as_ref().to_vec()))
 }
 
 fn ec(
@@ -121,8 +113,5 @@ fn ec(
     let pair = pair?;
     let private = pair.to_pkcs8v1()?;
     let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key())?;
-    Ok((
-        Zeroizing::new(private.as_ref().to_vec()),
-        public.as_ref().to_vec(),
-    ))
+    Ok((Zeroizing::new(private.as_ref().to_vec()), public.as_ref().to_vec()))
 }

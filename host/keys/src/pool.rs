@@ -26,10 +26,7 @@ pub struct PoolLimits {
 impl Default for PoolLimits {
     fn default() -> Self {
         // About half a second of RSA-2048 work on two cores; more would only wait to time out.
-        Self {
-            waiting_signatures: 1024,
-            waiting_unwraps: 1024,
-        }
+        Self { waiting_signatures: 1024, waiting_unwraps: 1024 }
     }
 }
 
@@ -74,10 +71,7 @@ impl KeyPool {
             state: Mutex::new(State::default()),
             changed: Condvar::new(),
         });
-        let mut owner = Owner {
-            shared,
-            threads: Vec::new(),
-        };
+        let mut owner = Owner { shared, threads: Vec::new() };
         for number in 0..threads {
             let shared = Arc::clone(&owner.shared);
             let thread = std::thread::Builder::new()
@@ -86,9 +80,7 @@ impl KeyPool {
                 .map_err(|error| TokenError::Lost(format!("no thread for the token: {error}")))?;
             owner.threads.push(thread);
         }
-        Ok(Self {
-            owner: Arc::new(owner),
-        })
+        Ok(Self { owner: Arc::new(owner) })
     }
 
     /// The token behind it.
@@ -111,8 +103,7 @@ impl KeyPool {
     /// # Errors
     /// As the token says, or `Deadline`, or `Busy`.
     pub async fn health(&self, deadline: Deadline) -> Result<(), TokenError> {
-        self.run(Work::Sign, deadline, move |token| token.health(deadline))
-            .await
+        self.run(Work::Sign, deadline, move |token| token.health(deadline)).await
     }
 
     pub(crate) async fn run<T: Send + 'static>(
@@ -135,9 +126,7 @@ impl KeyPool {
         )?;
         match tokio::time::timeout_at(deadline.instant().into(), receiver).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(TokenError::Lost(
-                "the operation ended without an answer".into(),
-            )),
+            Ok(Err(_)) => Err(TokenError::Lost("the operation ended without an answer".into())),
             Err(_) => Err(TokenError::Deadline),
         }
     }
@@ -145,9 +134,7 @@ impl KeyPool {
 
 impl fmt::Debug for KeyPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyPool")
-            .field("token", &self.owner.shared.token)
-            .finish()
+        f.debug_struct("KeyPool").field("token", &self.owner.shared.token).finish()
     }
 }
 
@@ -251,10 +238,7 @@ impl Shared {
                 state.running_unwraps += 1;
                 return Some((Work::Unwrap, job));
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

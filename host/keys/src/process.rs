@@ -26,18 +26,11 @@ pub enum ProcessError {
 /// # Errors
 /// The operating system refuses. The caller must not go on to read secrets.
 pub fn forbid_core_dumps() -> Result<(), ProcessError> {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    setrlimit(Resource::Core, none).map_err(|source| ProcessError::Call {
-        call: "setrlimit RLIMIT_CORE",
-        source,
-    })?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|source| ProcessError::Call {
-        call: "prctl PR_SET_DUMPABLE",
-        source,
-    })?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none)
+        .map_err(|source| ProcessError::Call { call: "setrlimit RLIMIT_CORE", source })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|source| ProcessError::Call { call: "prctl PR_SET_DUMPABLE", source })?;
     match dumpable_behavior() {
         Ok(DumpableBehavior::NotDumpable) => Ok(()),
         _ => Err(ProcessError::StillDumpable),

@@ -74,11 +74,7 @@ impl PublicKey {
             }
             other => return Err(PublicKeyError::Unsupported(format!("algorithm {other}"))),
         };
-        Ok(Self {
-            spki_der: der.to_vec(),
-            kind,
-            modulus,
-        })
+        Ok(Self { spki_der: der.to_vec(), kind, modulus })
     }
 
     /// DER SubjectPublicKeyInfo, as received.
@@ -142,10 +138,7 @@ impl PublicKey {
                 &signature::ECDSA_P384_SHA384_ASN1
             }
             _ => {
-                return Err(VerifyError::WrongAlgorithm {
-                    algorithm,
-                    kind: self.kind,
-                });
+                return Err(VerifyError::WrongAlgorithm { algorithm, kind: self.kind });
             }
         };
         UnparsedPublicKey::new(verifier, &self.spki_der)
@@ -196,15 +189,11 @@ fn rsa_modulus(spki: &SubjectPublicKeyInfoRef<'_>) -> Result<Vec<u8>, PublicKeyE
     // e odd and above 3, at most 2^32: RFC 8017 §3.1 and threat T12 (verification cost).
     let odd = exponent.last().is_some_and(|byte| byte & 1 == 1);
     if !odd || exponent.len() > 4 || (exponent.len() == 1 && exponent <= [3].as_slice()) {
-        return Err(PublicKeyError::Unsupported(
-            "RSA with an unusual exponent".into(),
-        ));
+        return Err(PublicKeyError::Unsupported("RSA with an unusual exponent".into()));
     }
     Ok(key.modulus.as_bytes().to_vec())
 }
 
 fn bit_length(modulus: &[u8]) -> usize {
-    modulus.first().map_or(0, |first| {
-        modulus.len() * 8 - first.leading_zeros() as usize
-    })
+    modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize)
 }

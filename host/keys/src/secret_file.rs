@@ -87,21 +87,12 @@ pub enum SecretFileError {
 /// or longer than 64 KiB.
 pub fn read(path: &Path, readers: Readers) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let (mut file, length) = open_checked(path, readers)?;
-    let io = |source| SecretFileError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| SecretFileError::Io { path: path.to_owned(), source };
     // Room for all at once: a growing vector would leave copies of the secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
-    (&mut file)
-        .take(length)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
+    (&mut file).take(length).read_to_end(&mut bytes).map_err(io)?;
     if bytes.is_empty() {
-        return Err(SecretFileError::Length {
-            path: path.to_owned(),
-            length: 0,
-        });
+        return Err(SecretFileError::Length { path: path.to_owned(), length: 0 });
     }
     Ok(bytes)
 }
@@ -111,25 +102,13 @@ pub fn read(path: &Path, readers: Readers) -> Result<Zeroizing<Vec<u8>>, SecretF
 /// # Errors
 /// The file exists (a secret is never overwritten) or cannot be written.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), SecretFileError> {
-    let io = |source| SecretFileError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io)?;
+    let io = |source| SecretFileError::Io { path: path.to_owned(), source };
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
     file.sync_all().map_err(io)?;
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        File::open(parent)
-            .and_then(|directory| directory.sync_all())
-            .map_err(io)?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        File::open(parent).and_then(|directory| directory.sync_all()).map_err(io)?;
     }
     Ok(())
 }
@@ -148,10 +127,7 @@ pub fn create_random(
 }
 
 fn open_checked(path: &Path, readers: Readers) -> Result<(File, u64), SecretFileError> {
-    let io = |source| SecretFileError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| SecretFileError::Io { path: path.to_owned(), source };
     // Non-blocking, so that a named pipe put in the file's place does not hang the start.
     let non_blocking = rustix::fs::OFlags::NONBLOCK.bits();
     let file = OpenOptions::new()
@@ -161,9 +137,7 @@ fn open_checked(path: &Path, readers: Readers) -> Result<(File, u64), SecretFile
         .map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     if !metadata.is_file() {
-        return Err(SecretFileError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(SecretFileError::NotAFile { path: path.to_owned() });
     }
     let me = rustix::process::geteuid().as_raw();
     if metadata.uid() != 0 && metadata.uid() != me {
@@ -179,18 +153,11 @@ fn open_checked(path: &Path, readers: Readers) -> Result<(File, u64), SecretFile
         Readers::OwnerAndGroup => (0o037, "0640"),
     };
     if mode & forbidden != 0 {
-        return Err(SecretFileError::Mode {
-            path: path.to_owned(),
-            mode,
-            expected,
-        });
+        return Err(SecretFileError::Mode { path: path.to_owned(), mode, expected });
     }
     let length = metadata.len();
     if length == 0 || length > LONGEST {
-        return Err(SecretFileError::Length {
-            path: path.to_owned(),
-            length,
-        });
+        return Err(SecretFileError::Length { path: path.to_owned(), length });
     }
     Ok((file, length))
 }
@@ -226,14 +193,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("one");
         let one = create_random(&path).unwrap();
-        assert!(matches!(
-            create_random(&path),
-            Err(SecretFileError::Io { .. })
-        ));
-        assert_eq!(
-            read(&path, Readers::OwnerOnly).unwrap().as_slice(),
-            one.as_slice()
-        );
+        assert!(matches!(create_random(&path), Err(SecretFileError::Io { .. })));
+        assert_eq!(read(&path, Readers::OwnerOnly).unwrap().as_slice(), one.as_slice());
     }
 
     #[test]
@@ -263,9 +224,8 @@ mod tests {
     #[test]
     fn the_refusal_says_what_to_do_and_not_what_the_secret_is() {
         let directory = tempfile::tempdir().unwrap();
-        let text = read(&file_with_mode(&directory, 0o644), Readers::OwnerOnly)
-            .unwrap_err()
-            .to_string();
+        let text =
+            read(&file_with_mode(&directory, 0o644), Readers::OwnerOnly).unwrap_err().to_string();
         assert!(text.contains("chmod 0600"), "{text}");
         assert!(!text.contains("the secret\""), "{text}");
     }
@@ -279,10 +239,7 @@ mod tests {
         ));
         let path = directory.path().join("long");
         create(&path, &vec![0u8; LONGEST as usize + 1]).unwrap();
-        assert!(matches!(
-            read(&path, Readers::OwnerOnly),
-            Err(SecretFileError::Length { .. })
-        ));
+        assert!(matches!(read(&path, Readers::OwnerOnly), Err(SecretFileError::Length { .. })));
         let path = directory.path().join("empty");
         create(&path, b"").unwrap();
         assert!(matches!(

@@ -110,10 +110,7 @@ impl Deadline {
     pub fn after(duration: Duration) -> Self {
         let now = Instant::now();
         // A duration beyond the clock's range is a day: no operation takes longer.
-        Self(
-            now.checked_add(duration)
-                .unwrap_or(now + Duration::from_secs(86_400)),
-        )
+        Self(now.checked_add(duration).unwrap_or(now + Duration::from_secs(86_400)))
     }
 
     /// The deadline at `instant`.
@@ -133,11 +130,7 @@ impl Deadline {
 
     /// [`TokenError::Deadline`] if it has passed.
     pub fn check(self) -> Result<(), TokenError> {
-        if self.has_passed() {
-            Err(TokenError::Deadline)
-        } else {
-            Ok(())
-        }
+        if self.has_passed() { Err(TokenError::Deadline) } else { Ok(()) }
     }
 }
 

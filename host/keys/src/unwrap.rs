@@ -26,9 +26,7 @@ impl Substitute {
         let mut secret = Zeroizing::new([0u8; 32]);
         rand::fill(secret.as_mut_slice())
             .map_err(|_| TokenError::Lost("the system gives no random bytes".into()))?;
-        Ok(Self {
-            secret: hmac::Key::new(hmac::HMAC_SHA256, secret.as_slice()),
-        })
+        Ok(Self { secret: hmac::Key::new(hmac::HMAC_SHA256, secret.as_slice()) })
     }
 
     /// Runs `decrypt` and selects, without branching on the outcome, between what it found and
