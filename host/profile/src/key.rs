@@ -130,7 +130,9 @@ impl PublicKey {
         let mut rsa_exponent = None;
         let algorithm = if oid == known::RSA_ENCRYPTION {
             // NULL by RFC 3279 §2.3.1; some leave it out.
-            identifier.optional(tag::NULL)?;
+            if identifier.optional(tag::NULL)?.is_some_and(|null| !null.value.is_empty()) {
+                return Err(DerError::Value("NULL").into());
+            }
             let (bits, exponent) = rsa(key_bits)?;
             rsa_exponent = Some(exponent);
             KeyAlgorithm::Rsa { bits }

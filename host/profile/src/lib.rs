@@ -4,6 +4,24 @@
 //! This crate never does I/O, has no clock, holds no private key and decides nothing about who a
 //! device is: it compares. Bytes are bounded before they are parsed, kept as received, and never
 //! encoded again.
+//!
+//! ```
+//! use countersign_profile::{Boundary, Csr, LegacyDigests, Limits, Vouched, approve_names};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let received = include_bytes!("../tests/data/openssl-p256-sha256.csr");
+//! let csr = Csr::parse(received)?;
+//! csr.verify_self_signature(LegacyDigests::Refused)?;
+//!
+//! let limits = Limits::default();
+//! assert_eq!(limits.admit(&csr, &Boundary::default()), Ok(()));
+//!
+//! let vouched = Vouched::Names(vec!["CN=device-17".parse()?]);
+//! let approved = approve_names(&csr, &[vouched], &limits)?;
+//! assert_eq!(approved.names()[0].to_string(), "CN=device-17");
+//! # Ok(())
+//! # }
+//! ```
 
 mod certificate;
 mod constraints;

@@ -346,7 +346,12 @@ impl FromStr for Subject {
         }
         attributes.push(current.parse()?);
         rdns.push(Rdn::new(attributes)?);
-        Ok(Self { rdns })
+        let subject = Self { rdns };
+        if subject.attributes().count() > MAX_ATTRIBUTES {
+            let (what, limit) = ("attributes in a name", MAX_ATTRIBUTES);
+            return Err(DerError::TooMany { what, limit }.into());
+        }
+        Ok(subject)
     }
 }
 

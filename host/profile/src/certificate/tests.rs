@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     der::encode,
@@ -108,4 +110,29 @@ fn a_certificate_cut_anywhere_is_an_error_and_no_panic() {
     }
     let large = vec![0x30; Certificate::MAX_OCTETS + 1];
     assert_eq!(Certificate::parse(&large), Err(CertificateError::TooLarge(large.len())));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_changed_certificate_panics(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
+        let mut der = recorded!("openssl-constrained-ca.cer").to_vec();
+        for (position, octet) in changes {
+            let position = position % der.len();
+            der[position] = octet;
+        }
+        if let Ok(certificate) = Certificate::parse(&der) {
+            prop_assert_eq!(certificate.der(), &der[..]);
+            let _ = (certificate.subject(), certificate.sans(), certificate.ekus());
+            let _ = (certificate.key_usage(), certificate.is_ca(), certificate.public_key());
+            let _ = certificate.verify_signed_by(&certificate, LegacyDigests::Sha1);
+            let chain = [certificate];
+            if let Ok(constraints) = crate::NameConstraints::from_certificates(&chain) {
+                let sans = ["DNS:a.example", "UPN:a@b", "IP:192.0.2.1", "URI:https://a/", "email:a@b"]
+                    .map(|name| name.parse().unwrap());
+                let _ = constraints.violations(&"O=a,CN=b".parse().unwrap(), &sans);
+            }
+        }
+    }
 }

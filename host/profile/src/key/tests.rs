@@ -79,6 +79,25 @@ fn a_point_off_its_curve_verifies_nothing() {
 }
 
 #[test]
+fn parameters_of_rsa_are_null_or_absent() {
+    let key = sequence(&[
+        encode(tag::INTEGER, &[&[0], &modulus(2048)]),
+        encode(tag::INTEGER, &[&[1, 0, 1]]),
+    ]);
+    let read = |parameters: &[u8]| {
+        PublicKey::from_spki_der(&sequence(&[
+            sequence(&[Oid::from(known::RSA_ENCRYPTION).to_der(), parameters.to_vec()]),
+            tlv(tag::BIT_STRING, &[vec![0], key.clone()]),
+        ]))
+    };
+    assert!(read(&[]).is_ok());
+    assert!(read(&[tag::NULL, 0]).is_ok());
+    assert!(read(&[tag::NULL, 1, 7]).is_err());
+    assert!(read(&[tag::OCTET_STRING, 0]).is_err());
+    assert!(read(&[tag::NULL, 0, tag::NULL, 0]).is_err());
+}
+
+#[test]
 fn unknown_algorithms_are_named() {
     let spki = sequence(&[
         sequence(&[crate::forge::oid("1.2.840.10040.4.1")]),

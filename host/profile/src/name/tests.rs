@@ -77,6 +77,13 @@ fn texts_that_are_no_names_are_refused() {
 }
 
 #[test]
+fn directory_names_as_text_are_bounded_like_those_in_der() {
+    let text = |count| format!("dirName:{}", vec!["CN=a"; count].join(","));
+    assert!(text(64).parse::<Name>().is_ok());
+    assert!(text(65).parse::<Name>().is_err());
+}
+
+#[test]
 fn errors_show_nothing_invisible() {
     let error = "\u{202e}\u{1b}[2Jname".parse::<Name>().unwrap_err().to_string();
     assert!(error.starts_with(r"`\u{202e}\u{1b}[2Jname` is no name"), "{error:?}");
