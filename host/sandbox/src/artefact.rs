@@ -90,7 +90,7 @@ impl Artefacts {
         }
         check_protected(folder, &metadata, 0o700)?;
         let key = key(&folder.join(KEY_FILE))?;
-        Ok(Self { folder: folder.into(), key: hmac::Key::new(hmac::HMAC_SHA256, &*key) })
+        Ok(Self { folder: folder.into(), key: hmac::Key::new(hmac::HMAC_SHA256, &key) })
     }
 
     /// Where it is.
@@ -123,7 +123,7 @@ impl Artefacts {
             );
             return None;
         }
-        match deserialize(engine, MacChecked(code)) {
+        match deserialize(engine, OurOwn(code)) {
             Ok(compiled) => Some(Component { digest, compiled }),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "a compiled plug-in does not load");
@@ -142,14 +142,23 @@ impl Artefacts {
         let mac = hmac::sign(&self.key, &message(engine, digest, code));
         let path = self.path(engine, digest);
         write_whole(&path, &[mac.as_ref(), code])?;
-        let compiled = deserialize(engine, MacChecked(code)).map_err(StoreError::Unusable)?;
-        Ok(Component { digest, compiled })
+        load_once(engine, digest, code)
     }
 
     fn path(&self, engine: &Engine, digest: Digest) -> PathBuf {
         let compatibility = hex::encode(compatibility(engine));
         self.folder.join(format!("{}-{compatibility}.artefact", digest.hex()))
     }
+}
+
+/// Loads machine code that our own compiler made just now, without keeping it.
+pub(crate) fn load_once(
+    engine: &Engine,
+    digest: Digest,
+    code: &[u8],
+) -> Result<Component, StoreError> {
+    let compiled = deserialize(engine, OurOwn(code)).map_err(StoreError::Unusable)?;
+    Ok(Component { digest, compiled })
 }
 
 /// Why machine code was not kept.
@@ -163,16 +172,17 @@ pub enum StoreError {
     Unusable(wasmtime::Error),
 }
 
-/// Machine code whose MAC was made or checked in this module.
-struct MacChecked<'a>(&'a [u8]);
+/// Machine code that our own compiler made: just now, or before, as its MAC says.
+struct OurOwn<'a>(&'a [u8]);
 
 fn deserialize(
     engine: &Engine,
-    code: MacChecked<'_>,
+    code: OurOwn<'_>,
 ) -> wasmtime::Result<wasmtime::component::Component> {
-    // SAFETY: `deserialize` must only see what `precompile_component` gave. `MacChecked` is made in
-    // two places of this module: from the compiler's output in `store`, and in `load` from a file
-    // that bears a MAC over it under a key which never leaves a folder that only this user can read.
+    // SAFETY: `deserialize` must only see what `precompile_component` gave. `OurOwn` is made in this
+    // module only: from the output of our compiler in `store` and `load_once`, and in `load` from a
+    // file that bears a MAC over it under a key which never leaves a folder that only this user can
+    // read.
     #[allow(unsafe_code, reason = "the only one; see the SAFETY comment")]
     unsafe {
         wasmtime::component::Component::deserialize(engine, code.0)

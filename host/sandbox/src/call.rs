@@ -107,6 +107,13 @@ pub enum CallError {
     /// It has no such interface: ask `Plugin::offers` first.
     #[error(transparent)]
     NotExported(#[from] NotExported),
+    /// It used a power that it was not granted.
+    #[error(
+        "the plug-in vouched for the request exactly as requested, which is not granted; grant it \
+         with `exactly-as-requested = true` under `[plugin.NAME.grants]` only if its service \
+         validates whole requests"
+    )]
+    Ungranted,
     /// Nobody waited any more.
     #[error("the call was abandoned")]
     Abandoned,
@@ -123,6 +130,7 @@ impl CallError {
             Self::Busy
             | Self::Suspended(_)
             | Self::NotExported(_)
+            | Self::Ungranted
             | Self::Abandoned
             | Self::Host(_) => false,
         }
@@ -138,6 +146,7 @@ impl CallError {
             Self::Trap(_) => "trap",
             Self::Malformed(_) => "malformed",
             Self::NotExported(_) => "not-exported",
+            Self::Ungranted => "ungranted",
             Self::Abandoned => "abandoned",
             Self::Host(_) => "host",
         }
@@ -178,7 +187,7 @@ impl Call {
         A: for<'a> FnOnce(&'a Adapter, &'a mut Store<CallState>) -> Asking<'a, T> + Send + 'static,
     {
         let abandon = AbandonOnDrop(Arc::clone(&self.parts.abandoned));
-        let finished = tokio::spawn(self.to_the_end(ask)).await;
+        let finished = tokio::spawn(self.finish(ask)).await;
         drop(abandon);
         match finished {
             Ok(result) => result,
@@ -186,7 +195,7 @@ impl Call {
         }
     }
 
-    async fn to_the_end<T, A>(self, ask: A) -> Result<CallOutcome<T>, CallFailure>
+    async fn finish<T, A>(self, ask: A) -> Result<CallOutcome<T>, CallFailure>
     where
         A: for<'a> FnOnce(&'a Adapter, &'a mut Store<CallState>) -> Asking<'a, T>,
     {

@@ -9,10 +9,13 @@ pub struct Grants {
     pub kv: bool,
     /// The import `challenges`.
     pub challenges: bool,
+    /// To vouch for a request as it stands. An answer that does so without it is no answer.
+    pub exactly_as_requested: bool,
 }
 
 impl Grants {
     /// Everything this host has: to look at a component (`inspect`), whose imports then refuse to
     /// work.
-    pub(crate) const ALL: Self = Self { log: true, kv: true, challenges: true };
+    pub(crate) const ALL: Self =
+        Self { log: true, kv: true, challenges: true, exactly_as_requested: true };
 }

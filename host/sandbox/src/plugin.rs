@@ -18,8 +18,8 @@ use crate::{
     contract::{Adapter, Offers, WireContext},
     grants::Grants,
     model::{
-        Action, ActionResult, Batch, Challenge, Check, Denial, Description, Event, Hint, Malformed,
-        Outcome, Problem, Request, Retry, Verdict,
+        Action, ActionResult, Approval, Batch, Challenge, Check, Denial, Description, Event, Hint,
+        Malformed, Outcome, Problem, Request, Retry, Verdict, Vouched,
     },
     state::{CallParts, CallState, Purpose},
 };
@@ -110,6 +110,11 @@ impl Plugin {
         self.digest
     }
 
+    /// What it may do.
+    pub fn grants(&self) -> Grants {
+        self.runner.grants
+    }
+
     /// What it says about itself.
     pub fn description(&self) -> &Description {
         &self.description
@@ -134,10 +139,23 @@ impl Plugin {
     ) -> Result<CallOutcome<Verdict>, CallFailure> {
         let purpose = Purpose::Verify { profile: request.profile.clone() };
         let wire = self.runner.wire(&context);
-        self.call(purpose, context, backend, move |adapter, store| {
-            Box::pin(adapter.verify(store, wire, request))
-        })
-        .await
+        let outcome = self
+            .call(purpose, context, backend, move |adapter, store| {
+                Box::pin(adapter.verify(store, wire, request))
+            })
+            .await?;
+        match &outcome.answer {
+            Verdict::Approve(Approval { vouched: Vouched::ExactlyAsRequested, .. })
+                if !self.runner.grants.exactly_as_requested =>
+            {
+                Err(CallFailure {
+                    error: CallError::Ungranted,
+                    log: outcome.log,
+                    used: outcome.used,
+                })
+            }
+            _ => Ok(outcome),
+        }
     }
 
     /// Tells an outcome. Commit `staged` when it is `Ok`.

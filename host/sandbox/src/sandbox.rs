@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::Engine;
 
 use crate::{
-    artefact::{Artefacts, StoreError},
+    artefact::{self, Artefacts, StoreError},
     budget::Budgets,
     call::CallFailure,
     compile::{CompileError, Compiler},
@@ -77,7 +77,7 @@ pub enum LoadError {
         /// `describe` or `validate-settings`.
         stage: &'static str,
         /// How.
-        failure: CallFailure,
+        failure: Box<CallFailure>,
     },
     /// It does not answer the same twice.
     #[error(
@@ -151,6 +151,16 @@ impl Sandbox {
         Ok(artefacts.store(&self.engine, digest, &code)?)
     }
 
+    /// Compiles a component and keeps nothing: to look at one. Blocks while it compiles.
+    pub fn component_once(
+        &self,
+        bytes: &[u8],
+        compiler: &Compiler,
+    ) -> Result<Component, ComponentError> {
+        let code = compiler.compile(bytes)?;
+        Ok(artefact::load_once(&self.engine, Digest::of(bytes), &code)?)
+    }
+
     /// Makes a plug-in of a component: imports against grants, types of both sides, `describe`
     /// twice, settings against the schema, `validate-settings`. Needs a tokio run-time.
     pub async fn load(
@@ -165,10 +175,7 @@ impl Sandbox {
         let value = serde_json::Value::Object(settings.settings.clone());
         let mut problems = settings::check(&description.settings_schema, &value)?;
         if problems.is_empty() {
-            problems = runner
-                .validate_settings()
-                .await
-                .map_err(|failure| LoadError::Trial { stage: "validate-settings", failure })?;
+            problems = runner.validate_settings().await.map_err(trial("validate-settings"))?;
         }
         if !problems.is_empty() {
             return Err(LoadError::Settings { plugin: settings.name.clone(), problems });
@@ -258,10 +265,13 @@ impl Sandbox {
 }
 
 async fn describe(runner: &Runner) -> Result<Description, LoadError> {
-    let trial = |failure| LoadError::Trial { stage: "describe", failure };
-    let first = runner.describe().await.map_err(trial)?;
-    let second = runner.describe().await.map_err(trial)?;
+    let first = runner.describe().await.map_err(trial("describe"))?;
+    let second = runner.describe().await.map_err(trial("describe"))?;
     if first == second { Ok(first) } else { Err(LoadError::Impure) }
+}
+
+fn trial(stage: &'static str) -> impl FnOnce(CallFailure) -> LoadError {
+    move |failure| LoadError::Trial { stage, failure: Box::new(failure) }
 }
 
 fn list(problems: &[Problem]) -> String {
