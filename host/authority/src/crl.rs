@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use countersign_profile::{Certificate, LegacyDigests, SignatureScheme};
+use der::asn1::{AnyRef, BitStringRef};
+use der::{Decode, Reader, SliceReader, Tag, Tagged};
 use http::Uri;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -19,7 +22,7 @@ const MAX_BYTES: usize = 32 << 20;
 /// The place of one CA's revocation list. Plain HTTP is usual there: the list is signed.
 pub(crate) struct CrlSource {
     place: Option<(Uri, Client<HttpsConnector<HttpConnector>, Empty<Bytes>>)>,
-    issuer: Vec<u8>,
+    issuer: Certificate,
     timeout: Duration,
 }
 
@@ -27,7 +30,7 @@ impl CrlSource {
     pub(crate) fn new(
         url: Option<&str>,
         roots_pem: &[u8],
-        chain: &[Vec<u8>],
+        issuer: Certificate,
         timeout: Duration,
     ) -> Result<Self, AuthorityError> {
         let place = match url {
@@ -58,11 +61,7 @@ impl CrlSource {
                 Some((uri, Client::builder(TokioExecutor::new()).build(connector)))
             }
         };
-        Ok(Self {
-            place,
-            issuer: chain.first().cloned().unwrap_or_default(),
-            timeout,
-        })
+        Ok(Self { place, issuer, timeout })
     }
 
     pub(crate) async fn fetch(&self) -> Result<Vec<u8>, AuthorityError> {
@@ -73,10 +72,7 @@ impl CrlSource {
             ));
         };
         let exchange = async {
-            let response = client
-                .get(uri.clone())
-                .await
-                .map_err(|error| error.to_string())?;
+            let response = client.get(uri.clone()).await.map_err(|error| error.to_string())?;
             let status = response.status();
             if !status.is_success() {
                 return Err(format!("HTTP {status}"));
@@ -90,9 +86,7 @@ impl CrlSource {
         let bytes = match tokio::time::timeout(self.timeout, exchange).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(detail)) => {
-                return Err(AuthorityError::unavailable(format!(
-                    "CRL at {uri}: {detail}"
-                )));
+                return Err(AuthorityError::unavailable(format!("CRL at {uri}: {detail}")));
             }
             Err(_) => {
                 return Err(AuthorityError::unavailable(format!(
@@ -106,6 +100,52 @@ impl CrlSource {
     }
 }
 
-fn verify(_crl: &[u8], _issuer: &[u8]) -> Result<(), AuthorityError> {
-    Ok(())
+/// That this is a list of the issuing CA, by its name and its key. Whether it is current is the
+/// caller's question.
+fn verify(crl: &[u8], issuer: &Certificate) -> Result<(), AuthorityError> {
+    let not_ours = |what: String| {
+        AuthorityError::misconfigured(
+            format!("What the CRL's address serves is not this CA's revocation list: {what}."),
+            "Compare the configured chain (issuing CA first) with the CA that publishes there.",
+        )
+    };
+    let list = CertificateList::read(crl).map_err(|error| not_ours(error.to_string()))?;
+    if list.issuer != issuer.subject_der() {
+        return Err(not_ours("it names another issuer".into()));
+    }
+    let key = issuer.public_key().map_err(|error| not_ours(error.to_string()))?;
+    SignatureScheme::from_algorithm_identifier(list.algorithm)
+        .and_then(|scheme| key.verify(scheme, LegacyDigests::Refused, list.signed, list.signature))
+        .map_err(|error| not_ours(error.to_string()))
+}
+
+/// The pieces of a list (RFC 5280 §5.1) that say whose it is, as received; its entries are not read.
+struct CertificateList<'a> {
+    signed: &'a [u8],
+    issuer: &'a [u8],
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> CertificateList<'a> {
+    fn read(der: &'a [u8]) -> Result<Self, der::Error> {
+        let mut outer = SliceReader::new(der)?;
+        let whole = AnyRef::decode(&mut outer)?;
+        outer.finish()?;
+        whole.tag().assert_eq(Tag::Sequence)?;
+
+        let mut parts = SliceReader::new(whole.value())?;
+        let signed = parts.tlv_bytes()?;
+        let algorithm = parts.tlv_bytes()?;
+        let signature = BitStringRef::decode(&mut parts)?;
+        parts.finish()?;
+
+        let mut fields = SliceReader::new(AnyRef::from_der(signed)?.value())?;
+        if Tag::peek(&fields)? == Tag::Integer {
+            fields.tlv_bytes()?;
+        }
+        fields.tlv_bytes()?;
+        let issuer = fields.tlv_bytes()?;
+        Ok(Self { signed, issuer, algorithm, signature: signature.as_bytes().unwrap_or_default() })
+    }
 }

@@ -84,31 +84,18 @@ impl AuthorityError {
         } else {
             format!("{} The CA said: \"{said}\".", known.explanation)
         };
-        Self::Refused {
-            hresult,
-            name: known.name,
-            explanation,
-            remedy: known.remedy,
-            request_id,
-        }
+        Self::Refused { hresult, name: known.name, explanation, remedy: known.remedy, request_id }
     }
 
     pub(crate) fn unknown(detail: impl Into<String>) -> Self {
-        Self::Unknown {
-            detail: detail.into(),
-        }
+        Self::Unknown { detail: detail.into() }
     }
 
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
-        Self::Unavailable {
-            detail: detail.into(),
-        }
+        Self::Unavailable { detail: detail.into() }
     }
 
     pub(crate) fn misconfigured(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Misconfigured {
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
+        Self::Misconfigured { problem: problem.into(), remedy: remedy.into() }
     }
 }

@@ -33,14 +33,10 @@ impl Hresult {
     }
 
     pub(crate) fn meaning(self) -> Meaning {
-        MEANINGS.iter().find(|(code, ..)| *code == self.0).map_or(
-            UNKNOWN,
-            |(_, name, explanation, remedy)| Meaning {
-                name,
-                explanation,
-                remedy,
-            },
-        )
+        MEANINGS
+            .iter()
+            .find(|(code, ..)| *code == self.0)
+            .map_or(UNKNOWN, |(_, name, explanation, remedy)| Meaning { name, explanation, remedy })
     }
 
     /// Codes that say the CA itself was not reached or did not take the request: the enrolment web
@@ -158,12 +154,7 @@ const MEANINGS: &[(u32, &str, &str, &str)] = &[
         "The CA does not know or not publish the template.",
         TEMPLATE,
     ),
-    (
-        0x8009_4801,
-        "CERTSRV_E_NO_CERT_TYPE",
-        "The request names no template.",
-        TEMPLATE,
-    ),
+    (0x8009_4801, "CERTSRV_E_NO_CERT_TYPE", "The request names no template.", TEMPLATE),
     (
         0x8009_4802,
         "CERTSRV_E_TEMPLATE_CONFLICT",
@@ -218,7 +209,12 @@ const MEANINGS: &[(u32, &str, &str, &str)] = &[
         "The request carries more signatures than the CA takes.",
         "Report this: Countersign signs once.",
     ),
-    (0x8009_0003, "NTE_BAD_KEY", "The CA cannot use the device's key.", "Limit the profile's key types to those the template's provider takes."),
+    (
+        0x8009_0003,
+        "NTE_BAD_KEY",
+        "The CA cannot use the device's key.",
+        "Limit the profile's key types to those the template's provider takes.",
+    ),
     (
         0x8009_0006,
         "NTE_BAD_SIGNATURE",
@@ -273,12 +269,7 @@ const MEANINGS: &[(u32, &str, &str, &str)] = &[
         "The CA does not trust the root above the EA certificate.",
         AGENT,
     ),
-    (
-        0x800B_010A,
-        "CERT_E_CHAINING",
-        "The CA cannot build a chain for the EA certificate.",
-        AGENT,
-    ),
+    (0x800B_010A, "CERT_E_CHAINING", "The CA cannot build a chain for the EA certificate.", AGENT),
     (
         0x800B_010C,
         "CERT_E_REVOKED",
@@ -309,12 +300,7 @@ const MEANINGS: &[(u32, &str, &str, &str)] = &[
         "The enrolment web service's account may not ask the CA on our behalf.",
         "Check the service account's delegation to the CA, and our account's permission on the CA.",
     ),
-    (
-        0x8007_0057,
-        "E_INVALIDARG",
-        "The CA found an argument of the submission invalid.",
-        TEMPLATE,
-    ),
+    (0x8007_0057, "E_INVALIDARG", "The CA found an argument of the submission invalid.", TEMPLATE),
     (
         0x8007_06BA,
         "RPC_S_SERVER_UNAVAILABLE",
@@ -336,14 +322,8 @@ mod tests {
     #[test]
     fn codes_in_the_documents_have_their_names() {
         assert_eq!(Hresult::from_signed(-2_146_877_431), Hresult(0x8009_4009));
-        assert_eq!(
-            Hresult::from_signed(-2_146_877_431).name(),
-            "CERTSRV_E_RESTRICTEDOFFICER"
-        );
-        assert_eq!(
-            Hresult::from_signed(-2_146_875_385).name(),
-            "CERTSRV_E_BAD_TEMPLATE_VERSION"
-        );
+        assert_eq!(Hresult::from_signed(-2_146_877_431).name(), "CERTSRV_E_RESTRICTEDOFFICER");
+        assert_eq!(Hresult::from_signed(-2_146_875_385).name(), "CERTSRV_E_BAD_TEMPLATE_VERSION");
     }
 
     #[test]

@@ -41,17 +41,11 @@ pub async fn probe_uncountersigned(authority: &dyn Authority, template: &str) ->
         Ok(request) => request,
         Err(reason) => return ProbeResult::Inconclusive { reason },
     };
-    let submission = Submission {
-        cms: &request,
-        template,
-    };
+    let submission = Submission { cms: &request, template };
     match authority.submit(submission).await {
         Ok(disposition) => ProbeResult::Accepted { disposition },
         Err(AuthorityError::Refused { hresult, .. })
-            if matches!(
-                hresult,
-                Hresult::SIGNATURE_POLICY_REQUIRED | Hresult::SIGNATURE_COUNT
-            ) =>
+            if matches!(hresult, Hresult::SIGNATURE_POLICY_REQUIRED | Hresult::SIGNATURE_COUNT) =>
         {
             ProbeResult::RefusedAsItMust { hresult }
         }
@@ -102,10 +96,8 @@ fn bare_request() -> Result<Vec<u8>, AuthorityError> {
 }
 
 fn encode(key: &KeyPair) -> Result<Vec<u8>, der::Error> {
-    let name = AttributeTypeAndValue {
-        oid: COMMON_NAME,
-        value: Any::from(Utf8StringRef::new(NAME)?),
-    };
+    let name =
+        AttributeTypeAndValue { oid: COMMON_NAME, value: Any::from(Utf8StringRef::new(NAME)?) };
     let mut subject = SetOfVec::new();
     subject.insert(name)?;
     let info = CertificationRequestInfo {
@@ -116,13 +108,8 @@ fn encode(key: &KeyPair) -> Result<Vec<u8>, der::Error> {
     }
     .to_der()?;
     let mut bytes = vec![0; key.public_modulus_len()];
-    key.sign(
-        &signature::RSA_PKCS1_SHA256,
-        &rand::SystemRandom::new(),
-        &info,
-        &mut bytes,
-    )
-    .map_err(|_| der::Error::from(der::ErrorKind::Failed))?;
+    key.sign(&signature::RSA_PKCS1_SHA256, &rand::SystemRandom::new(), &info, &mut bytes)
+        .map_err(|_| der::Error::from(der::ErrorKind::Failed))?;
     CertificationRequest {
         info: der::Decode::from_der(&info)?,
         algorithm: rsa(SHA256_WITH_RSA),
@@ -139,8 +126,5 @@ fn subject_public_key_info(rsa_public_key: &[u8]) -> Result<Any, der::Error> {
 }
 
 fn rsa(oid: ObjectIdentifier) -> AlgorithmIdentifier {
-    AlgorithmIdentifier {
-        oid,
-        parameters: der::asn1::Null,
-    }
+    AlgorithmIdentifier { oid, parameters: der::asn1::Null }
 }

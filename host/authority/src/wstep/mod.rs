@@ -9,6 +9,7 @@ pub(crate) mod xml;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use countersign_profile::Certificate;
 use http::Uri;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -79,7 +80,7 @@ impl Wstep {
     /// [`AuthorityError::Misconfigured`] with what to change.
     pub fn new(config: WstepConfig) -> Result<Self, AuthorityError> {
         let uri = https_uri(&config.url)?;
-        let chain = read_chain(&config.chain_pem)?;
+        let (chain, issuer) = read_chain(&config.chain_pem)?;
         let (user, client) = match config.authentication {
             Authentication::UsernameToken { username, password } => {
                 if username.is_empty() || username.chars().any(char::is_control) {
@@ -95,19 +96,9 @@ impl Wstep {
             }
         };
         let transport = Transport::new(uri, &config.roots_pem, client, config.timeout)?;
-        let crl = CrlSource::new(
-            config.crl_url.as_deref(),
-            &config.roots_pem,
-            &chain,
-            config.timeout,
-        )?;
-        Ok(Self {
-            url: config.url,
-            transport,
-            user,
-            chain,
-            crl,
-        })
+        let crl =
+            CrlSource::new(config.crl_url.as_deref(), &config.roots_pem, issuer, config.timeout)?;
+        Ok(Self { url: config.url, transport, user, chain, crl })
     }
 
     async fn ask(&self, question: &Question<'_>) -> Result<Disposition, AuthorityError> {
@@ -115,20 +106,13 @@ impl Wstep {
         let envelope = Envelope {
             message_id: &message_id,
             to: &self.url,
-            user: self
-                .user
-                .as_ref()
-                .map(|(name, password)| User { name, password }),
+            user: self.user.as_ref().map(|(name, password)| User { name, password }),
             now: SystemTime::now(),
         };
         let message = write::write(&envelope, question).map_err(|error| {
             AuthorityError::unavailable(format!("the request could not be written: {error}"))
         })?;
-        let Exchanged {
-            status,
-            is_soap,
-            body,
-        } = self.transport.post(message).await?;
+        let Exchanged { status, is_soap, body } = self.transport.post(message).await?;
         if !is_soap {
             return Err(transport::without_soap(status, &body));
         }
@@ -147,11 +131,8 @@ impl Authority for Wstep {
     fn submit<'a>(&'a self, submission: Submission<'a>) -> Answer<'a, Disposition> {
         Box::pin(async move {
             check_submission(&submission)?;
-            self.ask(&Question::Issue {
-                request: submission.cms,
-                template: submission.template,
-            })
-            .await
+            self.ask(&Question::Issue { request: submission.cms, template: submission.template })
+                .await
         })
     }
 
@@ -162,11 +143,11 @@ impl Authority for Wstep {
                 Err(AuthorityError::Unknown { detail }) => {
                     Err(AuthorityError::Unavailable { detail })
                 }
-                Ok(Disposition::Pending {
-                    request_id: other, ..
-                }) if other != request_id => Err(AuthorityError::unavailable(format!(
-                    "asked for request {request_id}, got an answer about {other}"
-                ))),
+                Ok(Disposition::Pending { request_id: other, .. }) if other != request_id => {
+                    Err(AuthorityError::unavailable(format!(
+                        "asked for request {request_id}, got an answer about {other}"
+                    )))
+                }
                 answer => answer,
             }
         })
@@ -210,9 +191,7 @@ fn check_submission(submission: &Submission<'_>) -> Result<(), AuthorityError> {
     let template = submission.template;
     if template.is_empty()
         || template.len() > MAX_TEMPLATE
-        || template
-            .chars()
-            .any(|character| character.is_control() || character == ':')
+        || template.chars().any(|character| character.is_control() || character == ':')
     {
         return Err(AuthorityError::misconfigured(
             format!(
@@ -253,21 +232,23 @@ fn https_uri(url: &str) -> Result<Uri, AuthorityError> {
     url.parse().map_err(|_| wrong("not a URL"))
 }
 
-fn read_chain(pem: &[u8]) -> Result<Vec<Vec<u8>>, AuthorityError> {
-    let chain: Result<Vec<Vec<u8>>, _> = CertificateDer::pem_slice_iter(pem)
+/// The chain, and its first certificate read.
+fn read_chain(pem: &[u8]) -> Result<(Vec<Vec<u8>>, Certificate), AuthorityError> {
+    let wrong = |what: String| {
+        AuthorityError::misconfigured(
+            what,
+            "Give the issuing CA's certificate and those above it, PEM, issuing CA first.",
+        )
+    };
+    let chain: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(pem)
         .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
-        .collect();
-    match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) => Err(AuthorityError::misconfigured(
-            "The CA's chain holds no certificate.",
-            "Give the issuing CA's certificate and those above it, PEM, issuing CA first.",
-        )),
-        Err(error) => Err(AuthorityError::misconfigured(
-            format!("The CA's chain is not PEM: {error}."),
-            "Give the issuing CA's certificate and those above it, PEM, issuing CA first.",
-        )),
-    }
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(format!("The CA's chain is not PEM: {error}.")))?;
+    let first =
+        chain.first().ok_or_else(|| wrong("The CA's chain holds no certificate.".into()))?;
+    let issuer = Certificate::parse(first)
+        .map_err(|error| wrong(format!("The issuing CA's certificate is not usable: {error}.")))?;
+    Ok((chain, issuer))
 }
 
 /// `urn:uuid:` and a random UUID (RFC 4122 version 4).

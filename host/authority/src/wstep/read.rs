@@ -35,9 +35,7 @@ pub(super) fn read(bytes: &[u8], message_id: &str) -> Result<Reply, String> {
         ));
     }
     let header = envelope.child(words::SOAP, "Header");
-    let body = envelope
-        .child(words::SOAP, "Body")
-        .ok_or("the answer has no SOAP body")?;
+    let body = envelope.child(words::SOAP, "Body").ok_or("the answer has no SOAP body")?;
     let related = header
         .and_then(|header| header.child(words::ADDRESSING, "RelatesTo"))
         .map(|related| related.text.trim());
@@ -54,10 +52,7 @@ pub(super) fn read(bytes: &[u8], message_id: &str) -> Result<Reply, String> {
         .and_then(|header| header.child(words::ADDRESSING, "Action"))
         .map(|action| collapsed(&action.text));
     if action.as_deref() != Some(words::ACTION_REPLY) {
-        return Err(format!(
-            "expected the action {}, found {action:?}",
-            words::ACTION_REPLY
-        ));
+        return Err(format!("expected the action {}, found {action:?}", words::ACTION_REPLY));
     }
     // MS-WSTEP §3.1.4.1.3.5: one response at most.
     let response = body
@@ -81,10 +76,7 @@ fn read_response(response: &Element) -> Result<Disposition, String> {
         let certificate_der = read_base64(&token.text)?;
         CertificateInner::<Raw>::from_der(&certificate_der)
             .map_err(|error| format!("the issued token is not a certificate: {error}"))?;
-        return Ok(Disposition::Issued {
-            certificate_der,
-            request_id,
-        });
+        return Ok(Disposition::Issued { certificate_der, request_id });
     }
     let message = response
         .child(words::ENROLLMENT, "DispositionMessage")
@@ -92,10 +84,7 @@ fn read_response(response: &Element) -> Result<Disposition, String> {
         .unwrap_or_default();
     let request_id = request_id
         .ok_or("the answer holds neither a certificate nor a request number to poll with")?;
-    Ok(Disposition::Pending {
-        request_id,
-        message,
-    })
+    Ok(Disposition::Pending { request_id, message })
 }
 
 /// MS-WSTEP §3.1.4.1.2.4: a string by schema; AD CS writes a number, and we take nothing else.
@@ -221,13 +210,8 @@ fn read_base64(text: &str) -> Result<Vec<u8>, String> {
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    let compact: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !byte.is_ascii_whitespace())
-        .collect();
-    LENIENT
-        .decode(compact)
-        .map_err(|error| format!("the token is not base64: {error}"))
+    let compact: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    LENIENT.decode(compact).map_err(|error| format!("the token is not base64: {error}"))
 }
 
 /// The documents' examples break long URIs into lines; a URI holds no white space.
@@ -239,10 +223,5 @@ fn collapsed(text: &str) -> String {
 fn printable(text: &str) -> String {
     const MOST: usize = 300;
     let words: Vec<&str> = text.split_whitespace().collect();
-    words
-        .join(" ")
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(MOST)
-        .collect()
+    words.join(" ").chars().filter(|character| !character.is_control()).take(MOST).collect()
 }

@@ -78,11 +78,7 @@ impl Transport {
             .pool_max_idle_per_host(MOST_IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Ok(Self {
-            uri,
-            client,
-            timeout,
-        })
+        Ok(Self { uri, client, timeout })
     }
 
     /// Posts one message and reads the whole answer.
@@ -95,21 +91,11 @@ impl Transport {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            http::HeaderValue::from_static(SOAP_CONTENT_TYPE),
-        );
-        headers.insert(
-            ACCEPT,
-            http::HeaderValue::from_static("application/soap+xml"),
-        );
+        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(SOAP_CONTENT_TYPE));
+        headers.insert(ACCEPT, http::HeaderValue::from_static("application/soap+xml"));
 
         let exchange = async {
-            let response = self
-                .client
-                .request(request)
-                .await
-                .map_err(Broken::Request)?;
+            let response = self.client.request(request).await.map_err(Broken::Request)?;
             collect(response).await
         };
         match tokio::time::timeout(self.timeout, exchange).await {
@@ -135,11 +121,7 @@ impl Transport {
         let mut request = Request::new(letter);
         *request.uri_mut() = self.uri.clone();
         let exchange = async {
-            let response = self
-                .client
-                .request(request)
-                .await
-                .map_err(Broken::Request)?;
+            let response = self.client.request(request).await.map_err(Broken::Request)?;
             collect(response).await
         };
         let answer = tokio::time::timeout(self.timeout, exchange).await;
@@ -166,9 +148,7 @@ impl Transport {
     }
 
     fn host(&self) -> &str {
-        self.uri
-            .authority()
-            .map_or("the CA", |authority| authority.as_str())
+        self.uri.authority().map_or("the CA", |authority| authority.as_str())
     }
 }
 
@@ -247,14 +227,13 @@ impl Broken {
 
 async fn collect(response: Response<Incoming>) -> Result<Exchanged, Broken> {
     let status = response.status();
-    let is_soap = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            let media_type = value.split(';').next().unwrap_or_default().trim();
-            media_type.eq_ignore_ascii_case("application/soap+xml")
-        });
+    let is_soap =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
+            |value| {
+                let media_type = value.split(';').next().unwrap_or_default().trim();
+                media_type.eq_ignore_ascii_case("application/soap+xml")
+            },
+        );
     let body = Limited::new(response.into_body(), xml::MAX_BYTES)
         .collect()
         .await
@@ -265,11 +244,7 @@ async fn collect(response: Response<Incoming>) -> Result<Exchanged, Broken> {
             ))
         })?
         .to_bytes();
-    Ok(Exchanged {
-        status,
-        is_soap,
-        body,
-    })
+    Ok(Exchanged { status, is_soap, body })
 }
 
 pub(super) fn tls_config(
@@ -286,9 +261,8 @@ pub(super) fn tls_config(
     let Some((chain_pem, key_pem)) = client else {
         return Ok(builder.with_no_client_auth());
     };
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&chain_pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| {
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<_, _>>().map_err(|error| {
             AuthorityError::misconfigured(
                 format!("The TLS client certificate for the CA is not PEM: {error}."),
                 "Give the certificate and its intermediates, the client's own first.",
@@ -337,9 +311,7 @@ fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return Some(tls);
         }
-        let wrapped = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         current = match wrapped {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
@@ -385,10 +357,7 @@ struct Trace(Arc<AtomicU8>);
 impl Letter {
     fn new(content: Zeroizing<Vec<u8>>) -> (Self, Trace) {
         let state = Arc::new(AtomicU8::new(AT_HOME));
-        let letter = Self {
-            content: Some(Bytes::from_owner(content)),
-            state: Arc::clone(&state),
-        };
+        let letter = Self { content: Some(Bytes::from_owner(content)), state: Arc::clone(&state) };
         (letter, Trace(state))
     }
 }
@@ -396,9 +365,7 @@ impl Letter {
 impl Trace {
     /// Takes the letter back; `true` when it had not left, and now never will.
     fn take_back(&self) -> bool {
-        self.0
-            .compare_exchange(AT_HOME, TAKEN_BACK, Ordering::SeqCst, Ordering::SeqCst)
-            .is_ok()
+        self.0.compare_exchange(AT_HOME, TAKEN_BACK, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 }
 
@@ -423,11 +390,7 @@ impl Body for Letter {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(
-            self.content
-                .as_ref()
-                .map_or(0, |content| content.len() as u64),
-        )
+        SizeHint::with_exact(self.content.as_ref().map_or(0, |content| content.len() as u64))
     }
 }
 

@@ -20,10 +20,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
 /// What asks, apart from who asks.
 pub(super) enum Question<'a> {
     /// MS-WSTEP §3.1.4.2.1.1.
-    Issue {
-        request: &'a [u8],
-        template: &'a str,
-    },
+    Issue { request: &'a [u8], template: &'a str },
     /// MS-WSTEP §3.1.4.2.1.2.
     QueryTokenStatus(RequestId),
 }
@@ -54,18 +51,13 @@ pub(super) fn write(
         Question::Issue { request, template } => request.len() / 3 * 4 + template.len() * 6,
         Question::QueryTokenStatus(_) => 0,
     };
-    let user_len = envelope
-        .user
-        .as_ref()
-        .map_or(0, |user| (user.name.len() + user.password.len()) * 6);
+    let user_len =
+        envelope.user.as_ref().map_or(0, |user| (user.name.len() + user.password.len()) * 6);
     let room = 8192 + request_len + user_len + envelope.to.len() * 6;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     let mut message = Message(Writer::new(&mut bytes));
 
-    message.open(
-        "s:Envelope",
-        &[("xmlns:a", words::ADDRESSING), ("xmlns:s", words::SOAP)],
-    )?;
+    message.open("s:Envelope", &[("xmlns:a", words::ADDRESSING), ("xmlns:s", words::SOAP)])?;
     message.header(envelope)?;
     message.open("s:Body", &[("xmlns:xsi", words::XML_SCHEMA_INSTANCE)])?;
     message.open("RequestSecurityToken", &[("xmlns", words::TRUST)])?;
@@ -87,18 +79,11 @@ pub(super) fn write(
             message.leaf("Value", &[], template)?;
             message.close("ContextItem")?;
             message.close("AdditionalContext")?;
-            message.empty(
-                "RequestID",
-                &[("xsi:nil", "true"), ("xmlns", words::ENROLLMENT)],
-            )?;
+            message.empty("RequestID", &[("xsi:nil", "true"), ("xmlns", words::ENROLLMENT)])?;
         }
         Question::QueryTokenStatus(request_id) => {
             message.leaf("RequestType", &[], words::REQUEST_QUERY)?;
-            message.leaf(
-                "RequestID",
-                &[("xmlns", words::ENROLLMENT)],
-                &request_id.to_string(),
-            )?;
+            message.leaf("RequestID", &[("xmlns", words::ENROLLMENT)], &request_id.to_string())?;
         }
     }
     message.close("RequestSecurityToken")?;
@@ -109,9 +94,7 @@ pub(super) fn write(
 
 /// `2026-11-22T18:05:00Z`, as wsu:Timestamp wants it.
 pub(super) fn timestamp(time: SystemTime) -> io::Result<String> {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_err(io::Error::other)?;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(io::Error::other)?;
     DateTime::from_unix_duration(Duration::from_secs(since.as_secs()))
         .map(|time| time.to_string())
         .map_err(io::Error::other)
@@ -122,11 +105,7 @@ struct Message<'a>(Writer<&'a mut Vec<u8>>);
 impl Message<'_> {
     fn header(&mut self, envelope: &Envelope<'_>) -> io::Result<()> {
         self.open("s:Header", &[])?;
-        self.leaf(
-            "a:Action",
-            &[("s:mustUnderstand", "1")],
-            words::ACTION_REQUEST,
-        )?;
+        self.leaf("a:Action", &[("s:mustUnderstand", "1")], words::ACTION_REQUEST)?;
         self.leaf("a:MessageID", &[], envelope.message_id)?;
         self.open("a:ReplyTo", &[])?;
         self.leaf("a:Address", &[], words::ANONYMOUS)?;
@@ -153,11 +132,7 @@ impl Message<'_> {
         self.close("wsu:Timestamp")?;
         self.open("wsse:UsernameToken", &[])?;
         self.leaf("wsse:Username", &[], user.name)?;
-        self.leaf(
-            "wsse:Password",
-            &[("Type", words::PASSWORD_TEXT)],
-            user.password,
-        )?;
+        self.leaf("wsse:Password", &[("Type", words::PASSWORD_TEXT)], user.password)?;
         self.close("wsse:UsernameToken")?;
         self.close("wsse:Security")
     }

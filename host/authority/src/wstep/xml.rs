@@ -52,10 +52,7 @@ pub(crate) enum XmlError {
 impl Element {
     /// The only child of that name.
     pub(crate) fn child(&self, namespace: &str, name: &str) -> Option<&Element> {
-        let mut found = self
-            .children
-            .iter()
-            .filter(|child| child.is(namespace, name));
+        let mut found = self.children.iter().filter(|child| child.is(namespace, name));
         match (found.next(), found.next()) {
             (Some(only), None) => Some(only),
             _ => None,
@@ -162,9 +159,8 @@ fn started(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
             return Err(XmlError::TooMany);
         }
         let (resolved, local) = reader.resolver().resolve_attribute(attribute.key);
-        let value = attribute
-            .normalized_value(quick_xml::XmlVersion::Implicit1_0)
-            .map_err(malformed)?;
+        let value =
+            attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map_err(malformed)?;
         element.attributes.push((
             namespace(resolved)?,
             local.into_inner().to_owned(),
@@ -189,10 +185,9 @@ fn qualified(reader: &NsReader<&[u8]>, text: &str) -> Option<(String, String)> {
     }
     let (resolved, local) = reader.resolver().resolve_element(QName(text.trim()));
     match resolved {
-        ResolveResult::Bound(namespace) => Some((
-            namespace.into_inner().to_owned(),
-            local.into_inner().to_owned(),
-        )),
+        ResolveResult::Bound(namespace) => {
+            Some((namespace.into_inner().to_owned(), local.into_inner().to_owned()))
+        }
         _ => None,
     }
 }
@@ -219,10 +214,7 @@ mod tests {
         let one = read(br#"<a:x xmlns:a="urn:1"><a:y k="v">t</a:y></a:x>"#).unwrap();
         let other = read(br#"<x xmlns="urn:1"><b:y xmlns:b="urn:1" k="v">t</b:y></x>"#).unwrap();
         assert_eq!(one, other);
-        assert_eq!(
-            one.child("urn:1", "y").unwrap().attribute("", "k"),
-            Some("v")
-        );
+        assert_eq!(one.child("urn:1", "y").unwrap().attribute("", "k"), Some("v"));
     }
 
     #[test]
