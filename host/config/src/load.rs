@@ -54,47 +54,26 @@ impl Config {
         anchor(&mut config, path.parent().unwrap_or(Path::new("")));
         let mut sha256 = [0u8; 32];
         sha256.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-        Ok(Loaded {
-            config,
-            digest: sha256,
-            findings,
-            path: path.to_owned(),
-        })
+        Ok(Loaded { config, digest: sha256, findings, path: path.to_owned() })
     }
 }
 
 pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
-    let (text, rights) = read(path).map_err(|what| {
-        vec![
-            Source {
-                file: path,
-                text: "",
-            }
-            .whole(what),
-        ]
-    })?;
+    let (text, rights) =
+        read(path).map_err(|what| vec![Source { file: path, text: "" }.whole(what)])?;
     let loaded = Config::from_text(&text, path)?;
     let unsafe_rights = rights.problems(loaded.config.mode, path);
     if unsafe_rights.is_empty() {
         return Ok(loaded);
     }
-    let source = Source {
-        file: path,
-        text: &text,
-    };
-    Err(unsafe_rights
-        .into_iter()
-        .map(|what| source.whole(what))
-        .collect())
+    let source = Source { file: path, text: &text };
+    Err(unsafe_rights.into_iter().map(|what| source.whole(what)).collect())
 }
 
 fn parse(source: &Source<'_>) -> Result<(Config, Places), Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(source.text);
-    let mut drafts: Vec<Draft> = errors
-        .iter()
-        .take(MOST_SYNTAX_ERRORS)
-        .map(|error| syntax(error, source.text))
-        .collect();
+    let mut drafts: Vec<Draft> =
+        errors.iter().take(MOST_SYNTAX_ERRORS).map(|error| syntax(error, source.text)).collect();
     // After other syntax errors the rest of the file is guesswork.
     if drafts.iter().any(|draft| draft.what.id != "duplicate-key") {
         return Err(source.place(drafts));
@@ -104,21 +83,17 @@ fn parse(source: &Source<'_>) -> Result<(Config, Places), Vec<Problem>> {
     if !drafts.is_empty() {
         return Err(source.place(drafts));
     }
-    Config::deserialize(toml::de::Deserializer::from(table))
-        .map(|config| (config, places))
-        .map_err(|error| {
+    Config::deserialize(toml::de::Deserializer::from(table)).map(|config| (config, places)).map_err(
+        |error| {
             let what = BadValue::new(
                 "bad-value",
                 error.message().to_owned(),
                 "see `countersign config schema` for what may stand here",
             );
             let span = error.span().unwrap_or(0..0);
-            source.place(vec![Draft {
-                what,
-                path: String::new(),
-                span,
-            }])
-        })
+            source.place(vec![Draft { what, path: String::new(), span }])
+        },
+    )
 }
 
 fn syntax(error: &toml::de::Error, text: &str) -> Draft {
@@ -131,17 +106,9 @@ fn syntax(error: &toml::de::Error, text: &str) -> Draft {
             "keep one of the two; which of them counts must not be left to chance",
         )
     } else {
-        BadValue::new(
-            "syntax",
-            error.message().to_owned(),
-            "correct the TOML (https://toml.io)",
-        )
+        BadValue::new("syntax", error.message().to_owned(), "correct the TOML (https://toml.io)")
     };
-    Draft {
-        what,
-        path: String::new(),
-        span,
-    }
+    Draft { what, path: String::new(), span }
 }
 
 /// Who can change the file.
@@ -158,10 +125,7 @@ impl Rights {
         if self.mode & 0o022 != 0 {
             problems.push(BadValue::new(
                 "file-writable-by-others",
-                format!(
-                    "the file has mode {:04o}: others than its owner can change it",
-                    self.mode
-                ),
+                format!("the file has mode {:04o}: others than its owner can change it", self.mode),
                 format!(
                     "run `chmod go-w {shown}`, and read the file again: it may have been changed"
                 ),
@@ -220,22 +184,13 @@ fn read(path: &Path) -> Result<(String, Rights), BadValue> {
         .ok()
         .and_then(|path| path.parent().and_then(|parent| parent.metadata().ok()))
         .map(|metadata| (metadata.uid(), metadata.mode() & 0o7777));
-    let rights = Rights {
-        owner: metadata.uid(),
-        mode: metadata.mode() & 0o7777,
-        directory,
-    };
+    let rights = Rights { owner: metadata.uid(), mode: metadata.mode() & 0o7777, directory };
     let mut bytes = Vec::new();
-    file.take(LONGEST)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(LONGEST).read_to_end(&mut bytes).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         BadValue::new(
             "not-utf-8",
-            format!(
-                "the file is not UTF-8 from byte {} on",
-                error.utf8_error().valid_up_to()
-            ),
+            format!("the file is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()),
             "save it as UTF-8",
         )
     })?;
@@ -253,45 +208,22 @@ mod tests {
 
     #[test]
     fn in_production_only_root_can_change_the_file() {
-        let good = Rights {
-            owner: 0,
-            mode: 0o644,
-            directory: Some((0, 0o755)),
-        };
+        let good = Rights { owner: 0, mode: 0o644, directory: Some((0, 0o755)) };
         assert!(ids(&good, Mode::Production).is_empty());
-        let another = Rights {
-            owner: 1000,
-            ..good
-        };
+        let another = Rights { owner: 1000, ..good };
         assert_eq!(ids(&another, Mode::Production), ["file-not-roots"]);
         assert!(ids(&another, Mode::Lab).is_empty());
-        let directory = Rights {
-            owner: 0,
-            mode: 0o644,
-            directory: Some((1000, 0o755)),
-        };
+        let directory = Rights { owner: 0, mode: 0o644, directory: Some((1000, 0o755)) };
         assert_eq!(ids(&directory, Mode::Production), ["directory-not-roots"]);
-        let sticky = Rights {
-            owner: 0,
-            mode: 0o644,
-            directory: Some((0, 0o1777)),
-        };
+        let sticky = Rights { owner: 0, mode: 0o644, directory: Some((0, 0o1777)) };
         assert_eq!(ids(&sticky, Mode::Production), ["directory-not-roots"]);
     }
 
     #[test]
     fn nobody_but_the_owner_can_write_the_file_even_in_the_lab() {
         for mode in [0o664, 0o646, 0o666] {
-            let rights = Rights {
-                owner: 0,
-                mode,
-                directory: None,
-            };
-            assert_eq!(
-                ids(&rights, Mode::Lab),
-                ["file-writable-by-others"],
-                "{mode:o}"
-            );
+            let rights = Rights { owner: 0, mode, directory: None };
+            assert_eq!(ids(&rights, Mode::Lab), ["file-writable-by-others"], "{mode:o}");
         }
     }
 }

@@ -55,11 +55,8 @@ mod tests {
     use super::*;
 
     fn check(mode: Mode, url: &str, resolved: &[&str]) -> Option<&'static str> {
-        let addresses = |list: &[&str]| {
-            list.iter()
-                .map(|text| text.parse().unwrap())
-                .collect::<Vec<IpAddr>>()
-        };
+        let addresses =
+            |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
         check_authority_locality(
             mode,
             "ad",
@@ -95,14 +92,8 @@ mod tests {
 
     #[test]
     fn row_35_a_ca_elsewhere_is_accepted() {
-        assert_eq!(
-            check(Mode::Production, "https://ca.example.com/", &["192.0.2.9"]),
-            None
-        );
+        assert_eq!(check(Mode::Production, "https://ca.example.com/", &["192.0.2.9"]), None);
         assert_eq!(check(Mode::Production, "https://192.0.2.9/", &[]), None);
-        assert_eq!(
-            check(Mode::Production, "https://notlocalhost/", &["192.0.2.9"]),
-            None
-        );
+        assert_eq!(check(Mode::Production, "https://notlocalhost/", &["192.0.2.9"]), None);
     }
 }

@@ -27,10 +27,7 @@ pub(crate) fn anchor(config: &mut Config, base: &Path) {
         tls.key.anchor(base);
     }
     let keys = &mut config.serve.keys;
-    [&mut keys.cep, &mut keys.rep]
-        .into_iter()
-        .chain(&mut keys.previous_cep)
-        .for_each(pair);
+    [&mut keys.cep, &mut keys.rep].into_iter().chain(&mut keys.previous_cep).for_each(pair);
 
     at(&mut config.verify.state);
     config.verify.challenge_key.anchor(base);

@@ -36,13 +36,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "error[{}]: {}", self.id, self.message)?;
         let gutter = " ".repeat(self.line.to_string().len());
-        writeln!(
-            f,
-            "{gutter}--> {}:{}:{}",
-            self.file.display(),
-            self.line,
-            self.column
-        )?;
+        writeln!(f, "{gutter}--> {}:{}:{}", self.file.display(), self.line, self.column)?;
         if !self.excerpt.line.is_empty() {
             let caret = "^".repeat(self.excerpt.width.max(1));
             let indent = " ".repeat(self.column.saturating_sub(1));
@@ -84,21 +78,14 @@ impl Source<'_> {
     /// Problems in the order of the file, each with its line.
     pub(crate) fn place(&self, mut drafts: Vec<Draft>) -> Vec<Problem> {
         drafts.sort_by_key(|draft| draft.span.start);
-        drafts
-            .into_iter()
-            .map(|draft| self.place_one(draft))
-            .collect()
+        drafts.into_iter().map(|draft| self.place_one(draft)).collect()
     }
 
     /// A problem of the file as a whole.
     pub(crate) fn whole(&self, what: BadValue) -> Problem {
         Problem {
             excerpt: Excerpt::default(),
-            ..self.place_one(Draft {
-                what,
-                path: String::new(),
-                span: 0..0,
-            })
+            ..self.place_one(Draft { what, path: String::new(), span: 0..0 })
         }
     }
 
@@ -124,10 +111,7 @@ impl Source<'_> {
             column: in_line.chars().count() + 1,
             message: draft.what.message,
             remedy: draft.what.remedy,
-            excerpt: Excerpt {
-                line: printable(without_secrets(line)),
-                width,
-            },
+            excerpt: Excerpt { line: printable(without_secrets(line)), width },
         }
     }
 }
@@ -149,10 +133,7 @@ fn without_secrets(line: &str) -> &str {
     let mut from = 0;
     while let Some(position) = line.get(from..).and_then(|rest| rest.find('=')) {
         let equals = from + position;
-        let name = line
-            .get(from..equals)
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let name = line.get(from..equals).unwrap_or_default().to_ascii_lowercase();
         let value = line.get(equals + 1..).unwrap_or_default().trim_start();
         let harmless = ["\"file:", "'file:", "\"credential:", "'credential:", "{"]
             .iter()
@@ -167,15 +148,7 @@ fn without_secrets(line: &str) -> &str {
 
 /// No control characters reach a terminal.
 fn printable(line: &str) -> String {
-    line.chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
+    line.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 #[cfg(test)]
@@ -183,16 +156,9 @@ mod tests {
     use super::*;
 
     fn problem(text: &str, span: Range<usize>) -> Problem {
-        let source = Source {
-            file: Path::new("ra.toml"),
-            text,
-        };
+        let source = Source { file: Path::new("ra.toml"), text };
         let what = BadValue::new("some-id", "it is wrong", "mend it").of_row(61);
-        let mut placed = source.place(vec![Draft {
-            what,
-            path: "serve.listen".into(),
-            span,
-        }]);
+        let mut placed = source.place(vec![Draft { what, path: "serve.listen".into(), span }]);
         placed.remove(0)
     }
 

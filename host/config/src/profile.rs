@@ -63,10 +63,7 @@ pub struct DenialCaps {
 
 impl Default for DenialCaps {
     fn default() -> Self {
-        Self {
-            per_source_per_hour: 60,
-            per_profile_per_hour: 1_000,
-        }
+        Self { per_source_per_hour: 60, per_profile_per_hour: 1_000 }
     }
 }
 

@@ -71,10 +71,7 @@ impl SecretRef {
 /// systemd shows a credential to its service by an access list, whose mask stands where the
 /// group's bits do (mode 0440); the directory itself is closed to others.
 fn read_credential(directory: &Path, name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    Ok(secret_file::read(
-        &directory.join(name),
-        Readers::OwnerAndGroup,
-    )?)
+    Ok(secret_file::read(&directory.join(name), Readers::OwnerAndGroup)?)
 }
 
 impl FromStr for SecretRef {
@@ -111,11 +108,7 @@ impl fmt::Display for SecretRef {
     }
 }
 
-string_value!(
-    SecretRef,
-    "secret-reference",
-    "`file:/path` or `credential:NAME`."
-);
+string_value!(SecretRef, "secret-reference", "`file:/path` or `credential:NAME`.");
 
 /// Where a role's private key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,10 +162,7 @@ mod tests {
     #[test]
     fn a_reference_is_a_file_or_a_credential_and_nothing_else() {
         assert_eq!("file:/a/b".parse(), Ok(SecretRef::File("/a/b".into())));
-        assert_eq!(
-            "credential:mac".parse(),
-            Ok(SecretRef::Credential("mac".into()))
-        );
+        assert_eq!("credential:mac".parse(), Ok(SecretRef::Credential("mac".into())));
         for text in [
             "",
             "hunter2",
@@ -189,10 +179,7 @@ mod tests {
 
     #[test]
     fn a_secret_written_into_the_file_is_refused_and_not_repeated() {
-        let refused = "correct horse battery"
-            .parse::<SecretRef>()
-            .unwrap_err()
-            .to_string();
+        let refused = "correct horse battery".parse::<SecretRef>().unwrap_err().to_string();
         assert!(!refused.contains("horse"), "{refused}");
     }
 
@@ -209,11 +196,9 @@ mod tests {
         let path = directory.path().join("secret");
         std::fs::write(&path, b"0123").unwrap();
         let reference = SecretRef::File(path.clone());
-        for (mode, alone, shared) in [
-            (0o600, true, true),
-            (0o640, false, true),
-            (0o644, false, false),
-        ] {
+        for (mode, alone, shared) in
+            [(0o600, true, true), (0o640, false, true), (0o644, false, false)]
+        {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(reference.read().is_ok(), alone, "{mode:o}");
             assert_eq!(reference.read_shared().is_ok(), shared, "{mode:o}");
@@ -227,10 +212,7 @@ mod tests {
         let path = directory.path().join("mac");
         std::fs::write(&path, b"0123").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
-        assert_eq!(
-            read_credential(directory.path(), "mac").unwrap().as_slice(),
-            b"0123"
-        );
+        assert_eq!(read_credential(directory.path(), "mac").unwrap().as_slice(), b"0123");
         assert!(read_credential(directory.path(), "other").is_err());
     }
 }

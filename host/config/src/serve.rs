@@ -151,8 +151,4 @@ impl fmt::Display for Listen {
     }
 }
 
-string_value!(
-    Listen,
-    "listen-address",
-    "`127.0.0.1:8085`, `[::1]:8085` or `unix:/path`."
-);
+string_value!(Listen, "listen-address", "`127.0.0.1:8085`, `[::1]:8085` or `unix:/path`.");

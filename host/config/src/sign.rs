@@ -58,11 +58,7 @@ pub struct FuseSettings {
 
 impl Default for FuseSettings {
     fn default() -> Self {
-        Self {
-            per_minute: 120,
-            per_hour: 2_000,
-            per_day: 10_000,
-        }
+        Self { per_minute: 120, per_hour: 2_000, per_day: 10_000 }
     }
 }
 

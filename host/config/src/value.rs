@@ -25,19 +25,11 @@ impl BadValue {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self {
-            row: None,
-            id,
-            message: message.into(),
-            remedy: remedy.into(),
-        }
+        Self { row: None, id, message: message.into(), remedy: remedy.into() }
     }
 
     pub(crate) fn of_row(self, row: u8) -> Self {
-        Self {
-            row: Some(row),
-            ..self
-        }
+        Self { row: Some(row), ..self }
     }
 }
 
@@ -113,11 +105,7 @@ impl fmt::Display for ComponentDigest {
     }
 }
 
-string_value!(
-    ComponentDigest,
-    "component-digest",
-    "`sha256:` and 64 hexadecimal digits."
-);
+string_value!(ComponentDigest, "component-digest", "`sha256:` and 64 hexadecimal digits.");
 
 /// A URL that is `https`, and holds no credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,10 +132,7 @@ impl FromStr for HttpsUrl {
         if url.scheme() != "https" {
             return Err(BadValue::new(
                 "plaintext-authority",
-                format!(
-                    "the scheme is `{}`: this link would not be protected",
-                    url.scheme()
-                ),
+                format!("the scheme is `{}`: this link would not be protected", url.scheme()),
                 "write an `https://` URL; there is no option to use a link without TLS",
             )
             .of_row(65));
@@ -188,11 +173,7 @@ impl FromStr for LoopbackAddress {
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let remedy = "write a loopback address with its port, such as `127.0.0.1:9185`";
         let address: SocketAddr = text.parse().map_err(|_| {
-            BadValue::new(
-                "bad-address",
-                format!("`{text}` is not an address with a port"),
-                remedy,
-            )
+            BadValue::new("bad-address", format!("`{text}` is not an address with a port"), remedy)
         })?;
         if !address.ip().to_canonical().is_loopback() {
             return Err(BadValue::new(
@@ -212,8 +193,4 @@ impl fmt::Display for LoopbackAddress {
     }
 }
 
-string_value!(
-    LoopbackAddress,
-    "loopback-address",
-    "A loopback address with its port."
-);
+string_value!(LoopbackAddress, "loopback-address", "A loopback address with its port.");

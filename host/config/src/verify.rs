@@ -46,10 +46,6 @@ pub struct SandboxSettings {
 
 impl Default for SandboxSettings {
     fn default() -> Self {
-        Self {
-            instances: 64,
-            core_instances_per_component: 40,
-            max_memory_mib: 128,
-        }
+        Self { instances: 64, core_instances_per_component: 40, max_memory_mib: 128 }
     }
 }

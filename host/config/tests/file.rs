@@ -55,10 +55,7 @@ fn the_row(changes: &[(&str, &str)]) -> (Option<u8>, &'static str) {
 
 /// The line of the example that begins with `start`, counted from 1.
 fn line_of(text: &str, start: &str) -> usize {
-    text.lines()
-        .position(|line| line.starts_with(start))
-        .unwrap()
-        + 1
+    text.lines().position(|line| line.starts_with(start)).unwrap() + 1
 }
 
 // What loads.
@@ -66,41 +63,19 @@ fn line_of(text: &str, start: &str) -> usize {
 #[test]
 fn the_annotated_example_loads_and_its_paths_start_at_its_directory() {
     let loaded = load(EXAMPLE).unwrap_or_else(|problems| {
-        panic!(
-            "{}",
-            problems
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("\n")
-        )
+        panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
     });
     let config = &loaded.config;
     assert_eq!(config.mode, Mode::Lab);
-    assert_eq!(
-        config.sockets.verify(),
-        Path::new("/etc/countersign/run/verify.sock")
-    );
-    assert_eq!(
-        config.serve.listen,
-        Listen::Tcp("127.0.0.1:8085".parse().unwrap())
-    );
-    assert_eq!(
-        config.approval.key.to_string(),
-        "file:/etc/countersign/secrets/approval.key"
-    );
-    assert_eq!(
-        config.profile["wifi"].verifiers.initial,
-        ["one-time-password"]
-    );
+    assert_eq!(config.sockets.verify(), Path::new("/etc/countersign/run/verify.sock"));
+    assert_eq!(config.serve.listen, Listen::Tcp("127.0.0.1:8085".parse().unwrap()));
+    assert_eq!(config.approval.key.to_string(), "file:/etc/countersign/secrets/approval.key");
+    assert_eq!(config.profile["wifi"].verifiers.initial, ["one-time-password"]);
     assert!(config.plugin["one-time-password"].grants.challenges);
     let Authentication::ClientCertificate(client) = &config.authority["ad"].authentication else {
         panic!("{:?}", config.authority["ad"].authentication);
     };
-    assert_eq!(
-        client.certificate,
-        Path::new("/etc/countersign/ca/client.pem")
-    );
+    assert_eq!(client.certificate, Path::new("/etc/countersign/ca/client.pem"));
 }
 
 #[test]
@@ -115,14 +90,9 @@ fn what_is_not_set_has_a_safe_default() {
     let text = EXAMPLE
         .split("\n[")
         .filter(|section| {
-            [
-                "serve.limits]",
-                "verify.sandbox]",
-                "sign.fuse]",
-                "plugin.one-time-password.grants]",
-            ]
-            .iter()
-            .all(|start| !section.starts_with(start))
+            ["serve.limits]", "verify.sandbox]", "sign.fuse]", "plugin.one-time-password.grants]"]
+                .iter()
+                .all(|start| !section.starts_with(start))
         })
         .collect::<Vec<_>>()
         .join("\n[");
@@ -153,10 +123,7 @@ fn an_unknown_key_is_shown_with_its_line_and_the_key_that_was_meant() {
     let problem = the_problem(&changes);
     assert_eq!(problem.id, "unknown-key");
     assert_eq!(problem.path, "serve.limits.max-in-fligth");
-    assert_eq!(
-        problem.line,
-        line_of(&example_with(&changes), "max-in-fligth")
-    );
+    assert_eq!(problem.line, line_of(&example_with(&changes), "max-in-fligth"));
     assert_eq!(problem.column, 1);
     let shown = problem.to_string();
     assert!(shown.contains("did you mean `max-in-flight`?"), "{shown}");
@@ -174,14 +141,9 @@ fn an_unknown_section_is_refused_at_every_depth() {
         let wrong = section.replace(']', "s]").replace("approvals", "approvall");
         let found = problems(&[(section, &wrong)]);
         assert!(
-            found
-                .iter()
-                .any(|problem| problem.id == "unknown-key" && problem.path == id),
+            found.iter().any(|problem| problem.id == "unknown-key" && problem.path == id),
             "{section}: {:?}",
-            found
-                .iter()
-                .map(|problem| (problem.id, &problem.path))
-                .collect::<Vec<_>>()
+            found.iter().map(|problem| (problem.id, &problem.path)).collect::<Vec<_>>()
         );
     }
 }
@@ -191,15 +153,8 @@ fn a_key_set_twice_is_refused_at_its_second_place() {
     let changes = [("pending-days = 7", "pending-days = 7\npending-days = 8")];
     let problem = the_problem(&changes);
     assert_eq!(problem.id, "duplicate-key");
-    assert_eq!(
-        problem.line,
-        line_of(&example_with(&changes), "pending-days") + 1
-    );
-    assert!(
-        problem.message.contains("pending-days"),
-        "{}",
-        problem.message
-    );
+    assert_eq!(problem.line, line_of(&example_with(&changes), "pending-days") + 1);
+    assert!(problem.message.contains("pending-days"), "{}", problem.message);
 }
 
 #[test]
@@ -207,20 +162,13 @@ fn a_section_that_stands_twice_is_refused() {
     let twice = format!("{EXAMPLE}\n[sockets]\ndirectory = \"other\"\n");
     let found = load(&twice).unwrap_err();
     assert!(found.iter().all(|problem| problem.id == "duplicate-key"));
-    assert!(
-        found[0].message.contains("`sockets`"),
-        "{}",
-        found[0].message
-    );
+    assert!(found[0].message.contains("`sockets`"), "{}", found[0].message);
 }
 
 #[test]
 fn a_missing_key_is_named_with_what_it_is_for() {
     let problem = the_problem(&[("challenge-key = \"file:secrets/challenge.key\"\n", "")]);
-    assert_eq!(
-        (problem.id, problem.path.as_str()),
-        ("missing-key", "verify.challenge-key")
-    );
+    assert_eq!((problem.id, problem.path.as_str()), ("missing-key", "verify.challenge-key"));
     assert_eq!(problem.line, line_of(EXAMPLE, "[verify]"));
     assert!(problem.remedy.contains("challenges"), "{}", problem.remedy);
 }
@@ -228,59 +176,20 @@ fn a_missing_key_is_named_with_what_it_is_for() {
 #[test]
 fn wrong_types_and_numbers_out_of_range_are_named_with_what_is_expected() {
     for (from, to, id, expected) in [
-        (
-            "max-in-flight = 256",
-            "max-in-flight = \"256\"",
-            "wrong-type",
-            "a whole number",
-        ),
-        (
-            "max-in-flight = 256",
-            "max-in-flight = 0",
-            "out-of-range",
-            "1 to 65536",
-        ),
-        (
-            "max-in-flight = 256",
-            "max-in-flight = 99999999999",
-            "out-of-range",
-            "65536",
-        ),
-        (
-            "resubmit-unknown = 0",
-            "resubmit-unknown = 2",
-            "out-of-range",
-            "0 to 1",
-        ),
+        ("max-in-flight = 256", "max-in-flight = \"256\"", "wrong-type", "a whole number"),
+        ("max-in-flight = 256", "max-in-flight = 0", "out-of-range", "1 to 65536"),
+        ("max-in-flight = 256", "max-in-flight = 99999999999", "out-of-range", "65536"),
+        ("resubmit-unknown = 0", "resubmit-unknown = 2", "out-of-range", "0 to 1"),
         ("log = true", "log = 1", "wrong-type", "true or false"),
         ("mode = \"lab\"", "mode = \"labb\"", "bad-value", "`labb`"),
         ("kind = \"wstep\"", "kind = \"est\"", "bad-value", "`est`"),
-        (
-            "kinds = [\"rsa\", ",
-            "kinds = [\"dsa\", ",
-            "bad-value",
-            "`dsa`",
-        ),
-        (
-            "state = \"sign\"",
-            "state = []",
-            "wrong-type",
-            "text in quotes",
-        ),
-        (
-            "initial = [\"one-time-password\"]",
-            "initial = \"x\"",
-            "wrong-type",
-            "a list",
-        ),
+        ("kinds = [\"rsa\", ", "kinds = [\"dsa\", ", "bad-value", "`dsa`"),
+        ("state = \"sign\"", "state = []", "wrong-type", "text in quotes"),
+        ("initial = [\"one-time-password\"]", "initial = \"x\"", "wrong-type", "a list"),
     ] {
         let problem = the_problem(&[(from, to)]);
         assert_eq!(problem.id, id, "{to}");
-        assert!(
-            problem.message.contains(expected),
-            "{to}: {}",
-            problem.message
-        );
+        assert!(problem.message.contains(expected), "{to}: {}", problem.message);
     }
 }
 
@@ -311,10 +220,7 @@ fn every_problem_is_reported_in_one_run_in_the_order_of_the_file() {
 #[test]
 fn every_bad_value_in_a_profiles_limits_is_reported_too() {
     let found = problems(&[
-        (
-            "ekus = [\"clientAuth\"]",
-            "ekus = [\"clientAuth\", \"clientauth\", \"1.x\"]",
-        ),
+        ("ekus = [\"clientAuth\"]", "ekus = [\"clientAuth\", \"clientauth\", \"1.x\"]"),
         ("max-validity = \"398d\"", "max-validity = \"398\""),
         ("allowed = [\"dns\"]", "allowed = [\"dns\", \"phone\"]"),
     ]);
@@ -327,20 +233,10 @@ fn every_bad_value_in_a_profiles_limits_is_reported_too() {
 fn every_problem_of_meaning_is_reported_in_one_run_too() {
     let found = problems(&[
         ("authority = \"ad\"", "authority = \"nt\""),
-        (
-            "initial = [\"one-time-password\"]",
-            "initial = [\"one-time-pasword\"]",
-        ),
+        ("initial = [\"one-time-password\"]", "initial = [\"one-time-pasword\"]"),
         ("listen = \"127.0.0.1:8085\"", "listen = \"0.0.0.0:8085\""),
     ]);
-    assert_eq!(
-        ids(&found),
-        [
-            "plaintext-listener",
-            "unknown-authority",
-            "unknown-verifier"
-        ]
-    );
+    assert_eq!(ids(&found), ["plaintext-listener", "unknown-authority", "unknown-verifier"]);
 }
 
 #[test]
@@ -348,31 +244,20 @@ fn broken_toml_is_shown_at_its_place() {
     let problem = load("mode = \"lab\"\n[sockets\n").unwrap_err().remove(0);
     assert_eq!((problem.id, problem.line), ("syntax", 2));
     assert!(load("\u{0}\u{1}").is_err());
-    assert!(
-        load("")
-            .unwrap_err()
-            .iter()
-            .any(|problem| problem.path == "mode")
-    );
+    assert!(load("").unwrap_err().iter().any(|problem| problem.path == "mode"));
 }
 
 #[test]
 fn a_secret_in_place_of_its_reference_is_refused_and_shown_nowhere() {
     let problem = the_problem(&[("\"file:secrets/approval.key\"", "\"hunter2hunter2\"")]);
     assert_eq!(problem.id, "secret-not-a-reference");
-    assert!(
-        !format!("{problem}{problem:?}").contains("hunter2"),
-        "{problem}"
-    );
+    assert!(!format!("{problem}{problem:?}").contains("hunter2"), "{problem}");
     let token = "[authority.ad.authentication.username-token]\nusername = 'E\\c'\n\
                  password = \"hunter2\"\n";
     let client = "[authority.ad.authentication.client-certificate]\n\
                   certificate = \"ca/client.pem\"\nkey = \"file:ca/client.key\"\n";
     let problem = the_problem(&[(client, token)]);
-    assert!(
-        !format!("{problem}{problem:?}").contains("hunter2"),
-        "{problem}"
-    );
+    assert!(!format!("{problem}{problem:?}").contains("hunter2"), "{problem}");
 }
 
 #[test]
@@ -404,46 +289,23 @@ fn a_date_in_a_plugins_settings_is_refused_because_json_has_none() {
 #[test]
 fn every_name_that_is_used_must_be_there() {
     for (from, to, id) in [
-        (
-            "authority = \"ad\"",
-            "authority = \"nt\"",
-            "unknown-authority",
-        ),
-        (
-            "initial = [\"one-time-password\"]",
-            "initial = [\"otp\"]",
-            "unknown-verifier",
-        ),
+        ("authority = \"ad\"", "authority = \"nt\"", "unknown-authority"),
+        ("initial = [\"one-time-password\"]", "initial = [\"otp\"]", "unknown-verifier"),
         ("renewal = []", "renewal = [\"otp\"]", "unknown-verifier"),
-        (
-            "mscep.dll\" = \"wifi\"",
-            "mscep.dll\" = \"lan\"",
-            "unknown-profile",
-        ),
-        (
-            "template = \"CountersignDevice\"",
-            "template = \" \"",
-            "bad-template",
-        ),
+        ("mscep.dll\" = \"wifi\"", "mscep.dll\" = \"lan\"", "unknown-profile"),
+        ("template = \"CountersignDevice\"", "template = \" \"", "bad-template"),
     ] {
         assert_eq!(the_problem(&[(from, to)]).id, id, "{to}");
     }
     let twice = "initial = [\"one-time-password\", \"one-time-password\"]";
-    assert_eq!(
-        the_problem(&[("initial = [\"one-time-password\"]", twice)]).id,
-        "verifier-twice"
-    );
+    assert_eq!(the_problem(&[("initial = [\"one-time-password\"]", twice)]).id, "verifier-twice");
 }
 
 #[test]
 fn names_that_would_not_fit_into_a_url_are_refused() {
     for name in ["\"w i f i\"", "\"\"", "\"..\"", "\"a/b\"", "-x", "\"ä\""] {
         let found = problems(&[("[profile.wifi", &format!("[profile.{name}"))]);
-        assert!(
-            ids(&found).contains(&"bad-name"),
-            "{name}: {:?}",
-            ids(&found)
-        );
+        assert!(ids(&found).contains(&"bad-name"), "{name}: {:?}", ids(&found));
     }
 }
 
@@ -485,14 +347,8 @@ fn processes_and_uses_share_neither_directories_nor_secrets() {
 #[test]
 fn row_01_a_profile_without_a_verifier_is_refused() {
     let expected = (Some(1), "profile-without-verifier");
-    assert_eq!(
-        the_row(&[("initial = [\"one-time-password\"]", "initial = []")]),
-        expected
-    );
-    assert_eq!(
-        the_row(&[("initial = [\"one-time-password\"]\n", "")]),
-        expected
-    );
+    assert_eq!(the_row(&[("initial = [\"one-time-password\"]", "initial = []")]), expected);
+    assert_eq!(the_row(&[("initial = [\"one-time-password\"]\n", "")]), expected);
     let section = "[profile.wifi.verifiers]\ninitial = [\"one-time-password\"]\nrenewal = []\n";
     assert_eq!(the_row(&[(section, "")]), expected);
 }
@@ -519,29 +375,15 @@ const SOFTWARE_KEY: (Option<u8>, &str) = (Some(5), "software-key-in-production")
 #[test]
 fn row_05_keys_in_files_are_refused_in_production() {
     let found = problems(&PRODUCTION);
-    assert!(
-        found.iter().all(|problem| problem.row == Some(5)),
-        "{:?}",
-        ids(&found)
-    );
+    assert!(found.iter().all(|problem| problem.row == Some(5)), "{:?}", ids(&found));
     let paths: Vec<&str> = found.iter().map(|problem| problem.path.as_str()).collect();
-    assert_eq!(
-        paths,
-        [
-            "serve.keys.cep.key",
-            "serve.keys.rep.key",
-            "sign.keys.ea.key"
-        ]
-    );
+    assert_eq!(paths, ["serve.keys.cep.key", "serve.keys.rep.key", "sign.keys.ea.key"]);
 }
 
 #[test]
 fn row_05_the_lab_is_marked() {
     let findings = load(EXAMPLE).unwrap().findings;
-    let lab = findings
-        .iter()
-        .find(|finding| finding.id == "lab-mode")
-        .unwrap();
+    let lab = findings.iter().find(|finding| finding.id == "lab-mode").unwrap();
     assert_eq!((lab.row, lab.severity), (Some(5), Severity::Medium));
 }
 
@@ -573,18 +415,10 @@ fn row_42_one_key_in_two_roles_is_refused() {
 
 #[test]
 fn row_46_purposes_that_make_a_device_more_than_a_device_are_refused() {
-    for purpose in [
-        "1.3.6.1.4.1.311.20.2.1",
-        "2.5.29.37.0",
-        "1.3.6.1.4.1.311.20.2.2",
-    ] {
+    for purpose in ["1.3.6.1.4.1.311.20.2.1", "2.5.29.37.0", "1.3.6.1.4.1.311.20.2.2"] {
         let ekus = format!("ekus = [\"clientAuth\", \"{purpose}\"]");
         let problem = the_problem(&[("ekus = [\"clientAuth\"]", &ekus)]);
-        assert_eq!(
-            (problem.row, problem.id),
-            (Some(46), "forbidden-purpose"),
-            "{purpose}"
-        );
+        assert_eq!((problem.row, problem.id), (Some(46), "forbidden-purpose"), "{purpose}");
         assert_eq!(problem.path, "profile.wifi.limits.ekus[1]");
         let text = example_with(&[("ekus = [\"clientAuth\"]", &ekus)]);
         assert_eq!(problem.line, line_of(&text, "ekus = "), "{purpose}");
@@ -650,12 +484,7 @@ fn row_61_the_switches_of_ndes_are_no_options_wherever_they_stand() {
 
 #[test]
 fn row_64_a_listener_without_tls_off_loopback_is_refused_in_the_lab_too() {
-    for listen in [
-        "0.0.0.0:8085",
-        "[::]:8085",
-        "192.0.2.7:80",
-        "[::ffff:192.0.2.7]:80",
-    ] {
+    for listen in ["0.0.0.0:8085", "[::]:8085", "192.0.2.7:80", "[::ffff:192.0.2.7]:80"] {
         let changed = format!("listen = \"{listen}\"");
         assert_eq!(
             the_row(&[("listen = \"127.0.0.1:8085\"", &changed)]),
@@ -677,10 +506,7 @@ fn row_64_with_tls_the_listener_may_face_the_network_and_is_a_finding() {
         ("[serve.aliases]", tls),
     ]);
     let findings = load(&text).unwrap().findings;
-    let found = findings
-        .iter()
-        .find(|finding| finding.id == "public-listener")
-        .unwrap();
+    let found = findings.iter().find(|finding| finding.id == "public-listener").unwrap();
     assert_eq!((found.row, found.severity), (Some(3), Severity::High));
 }
 

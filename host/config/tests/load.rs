@@ -32,14 +32,8 @@ fn refused(content: &[u8], mode: u32) -> Vec<&'static str> {
 #[test]
 fn the_example_loads_from_a_file_that_its_owner_alone_can_write() {
     assert!(refused(EXAMPLE.as_bytes(), 0o644).is_empty());
-    assert_eq!(
-        refused(EXAMPLE.as_bytes(), 0o664),
-        ["file-writable-by-others"]
-    );
-    assert_eq!(
-        refused(EXAMPLE.as_bytes(), 0o646),
-        ["file-writable-by-others"]
-    );
+    assert_eq!(refused(EXAMPLE.as_bytes(), 0o664), ["file-writable-by-others"]);
+    assert_eq!(refused(EXAMPLE.as_bytes(), 0o646), ["file-writable-by-others"]);
 }
 
 #[test]
@@ -47,18 +41,8 @@ fn a_missing_file_a_directory_and_an_endless_file_are_refused_in_words() {
     let directory = tempfile::tempdir().unwrap();
     let missing = Config::load(&directory.path().join("none.toml")).unwrap_err();
     assert_eq!(missing[0].id, "unreadable");
-    assert!(
-        missing[0].to_string().contains("none.toml:1:1"),
-        "{}",
-        missing[0]
-    );
-    assert_eq!(
-        Config::load(directory.path()).unwrap_err()[0].id,
-        "not-a-config-file"
-    );
-    assert_eq!(
-        refused(&vec![b'#'; (1 << 20) + 1], 0o600),
-        ["not-a-config-file"]
-    );
+    assert!(missing[0].to_string().contains("none.toml:1:1"), "{}", missing[0]);
+    assert_eq!(Config::load(directory.path()).unwrap_err()[0].id, "not-a-config-file");
+    assert_eq!(refused(&vec![b'#'; (1 << 20) + 1], 0o600), ["not-a-config-file"]);
     assert_eq!(refused(b"mode = \"\xff\"", 0o600), ["not-utf-8"]);
 }

@@ -29,10 +29,8 @@ fn the_schema_beside_the_crate_is_the_one_the_types_give() {
 fn an_editor_that_checks_by_the_schema_accepts_the_example() {
     let example: serde_json::Value = toml::from_str(include_str!("../example.toml")).unwrap();
     let validator = jsonschema::validator_for(&countersign_config::schema()).unwrap();
-    let errors: Vec<String> = validator
-        .iter_errors(&example)
-        .map(|error| error.to_string())
-        .collect();
+    let errors: Vec<String> =
+        validator.iter_errors(&example).map(|error| error.to_string()).collect();
     assert_eq!(errors, Vec::<String>::new());
     let mut wrong = example;
     wrong["serve"]["limts"] = 1.into();

@@ -3,19 +3,24 @@
 //! Deserialising stops at the first error and an admin would mend a file one run at a time. So
 //! the parsed file is walked against the schema that comes from the same Rust types first.
 
+mod key;
+mod shape;
+mod spelling;
+mod text;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::str::FromStr;
 
-use schemars::JsonSchema;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use self::key::{forbidden_option, missing_key, unknown_key};
+use self::shape::{branches, choices, definition, only_key, type_of, type_words, types, widest};
+use self::spelling::closest;
+use self::text::{formatted_text, lower_first, profile_text};
 use crate::problem::Draft;
-use crate::secret::{KeyRef, SecretRef};
-use crate::serve::Listen;
-use crate::value::{BadValue, ComponentDigest, HttpsUrl, LoopbackAddress};
+use crate::value::BadValue;
 
 /// Where each key stands, by dotted path.
 #[derive(Default)]
@@ -39,11 +44,7 @@ impl Places {
 
 /// Walks the file. Gives every problem of spelling and shape, and where everything stands.
 pub(crate) fn walk(table: &Spanned<DeTable<'_>>, schema: &Value) -> (Vec<Draft>, Places) {
-    let mut walk = Walk {
-        schema,
-        drafts: Vec::new(),
-        places: Places::default(),
-    };
+    let mut walk = Walk { schema, drafts: Vec::new(), places: Places::default() };
     walk.forbidden(table.get_ref(), "");
     walk.table(table.get_ref(), schema, "", 0..0);
     (walk.drafts, walk.places)
@@ -62,11 +63,7 @@ impl<'s> Walk<'s> {
         for (key, value) in table {
             let at = join(path, key.get_ref());
             if let Some(what) = forbidden_option(key.get_ref()) {
-                self.drafts.push(Draft {
-                    what,
-                    path: at.clone(),
-                    span: key.span(),
-                });
+                self.drafts.push(Draft { what, path: at.clone(), span: key.span() });
             }
             self.forbidden_in(value.get_ref(), &at);
         }
@@ -99,11 +96,7 @@ impl<'s> Walk<'s> {
                 (None, Some(Value::Bool(false))) => {
                     if forbidden_option(name).is_none() {
                         let what = unknown_key(name, path, properties);
-                        self.drafts.push(Draft {
-                            what,
-                            path: at,
-                            span: key.span(),
-                        });
+                        self.drafts.push(Draft { what, path: at, span: key.span() });
                     }
                 }
                 (None, Some(schema @ Value::Object(_))) => {
@@ -112,11 +105,7 @@ impl<'s> Walk<'s> {
                 (None, _) => self.free(value, &at),
             }
         }
-        let required = schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
         for name in required.filter_map(Value::as_str) {
             if !table.contains_key(name) {
                 let hint = property(name).map(|schema| self.description(schema));
@@ -145,11 +134,7 @@ impl<'s> Walk<'s> {
                     format!("`{path}`: {message}"),
                     format!("write {}", lower_first(&self.description(schema))),
                 );
-                self.drafts.push(Draft {
-                    what,
-                    path: path.to_owned(),
-                    span: value.span(),
-                });
+                self.drafts.push(Draft { what, path: path.to_owned(), span: value.span() });
             }
             return;
         }
@@ -203,18 +188,12 @@ impl<'s> Walk<'s> {
                 }
             }
             DeValue::Table(table) => {
-                let tags: Vec<&str> = resolved
-                    .iter()
-                    .filter_map(|branch| only_key(branch))
-                    .collect();
-                let present: Vec<&str> = tags
-                    .iter()
-                    .copied()
-                    .filter(|tag| table.contains_key(*tag))
-                    .collect();
-                let chosen = resolved
-                    .iter()
-                    .find(|branch| only_key(branch) == present.first().copied());
+                let tags: Vec<&str> =
+                    resolved.iter().filter_map(|branch| only_key(branch)).collect();
+                let present: Vec<&str> =
+                    tags.iter().copied().filter(|tag| table.contains_key(*tag)).collect();
+                let chosen =
+                    resolved.iter().find(|branch| only_key(branch) == present.first().copied());
                 match (chosen, present.len()) {
                     (Some(branch), 1) => self.table(table, branch, path, key),
                     _ if !tags.is_empty() => {
@@ -230,11 +209,7 @@ impl<'s> Walk<'s> {
                             ),
                             "keep one of them and remove the others",
                         );
-                        self.drafts.push(Draft {
-                            what,
-                            path: path.to_owned(),
-                            span: key,
-                        });
+                        self.drafts.push(Draft { what, path: path.to_owned(), span: key });
                     }
                     _ => {}
                 }
@@ -258,25 +233,9 @@ impl<'s> Walk<'s> {
             }
             return;
         }
-        let format = schema
-            .get("format")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let bad = match format {
-            "secret-reference" => text.parse::<SecretRef>().err(),
-            "key-reference" => text.parse::<KeyRef>().err(),
-            "listen-address" => text.parse::<Listen>().err(),
-            "component-digest" => text.parse::<ComponentDigest>().err(),
-            "https-url" => text.parse::<HttpsUrl>().err(),
-            "loopback-address" => text.parse::<LoopbackAddress>().err(),
-            _ => None,
-        };
-        if let Some(what) = bad {
-            self.drafts.push(Draft {
-                what,
-                path: path.to_owned(),
-                span,
-            });
+        let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
+        if let Err(what) = formatted_text(format, text) {
+            self.drafts.push(Draft { what, path: path.to_owned(), span });
         }
     }
 
@@ -287,20 +246,14 @@ impl<'s> Walk<'s> {
         let parsed = i128::from_str_radix(number.as_str(), number.radix()).ok();
         let bound = |name: &str| schema.get(name).and_then(Value::as_i64).map(i128::from);
         let least = bound("minimum").unwrap_or(i128::from(i64::MIN));
-        let most = bound("maximum")
-            .or_else(|| widest(schema))
-            .unwrap_or(i128::from(i64::MAX));
+        let most = bound("maximum").or_else(|| widest(schema)).unwrap_or(i128::from(i64::MAX));
         if parsed.is_none_or(|number| number < least || number > most) {
             let what = BadValue::new(
                 "out-of-range",
                 format!("`{path}` is {number}; expected {least} to {most}"),
                 format!("write a number from {least} to {most}"),
             );
-            self.drafts.push(Draft {
-                what,
-                path: path.to_owned(),
-                span: value.span(),
-            });
+            self.drafts.push(Draft { what, path: path.to_owned(), span: value.span() });
         }
     }
 
@@ -313,11 +266,7 @@ impl<'s> Walk<'s> {
                     format!("`{path}` is a date; settings reach a plug-in as JSON, which has none"),
                     "write it as text, in quotes",
                 );
-                self.drafts.push(Draft {
-                    what,
-                    path: path.to_owned(),
-                    span: value.span(),
-                });
+                self.drafts.push(Draft { what, path: path.to_owned(), span: value.span() });
             }
             DeValue::Float(number)
                 if !number.as_str().bytes().any(|byte| byte.is_ascii_digit()) =>
@@ -327,11 +276,7 @@ impl<'s> Walk<'s> {
                     format!("`{path}` is {number}; settings reach a plug-in as JSON"),
                     "write a finite number",
                 );
-                self.drafts.push(Draft {
-                    what,
-                    path: path.to_owned(),
-                    span: value.span(),
-                });
+                self.drafts.push(Draft { what, path: path.to_owned(), span: value.span() });
             }
             DeValue::Array(array) => {
                 for (index, item) in array.iter().enumerate() {
@@ -358,38 +303,23 @@ impl<'s> Walk<'s> {
             ),
             format!("write {}", words.join(" or ")),
         );
-        self.drafts.push(Draft {
-            what,
-            path: path.to_owned(),
-            span: value.span(),
-        });
+        self.drafts.push(Draft { what, path: path.to_owned(), span: value.span() });
     }
 
     fn bad_choice(&mut self, text: &str, choices: &[&str], span: Range<usize>, path: &str) {
         let close = closest(text, choices.iter().copied());
         let remedy = match close {
-            Some(close) => format!(
-                "did you mean `{close}`? Possible: `{}`",
-                choices.join("`, `")
-            ),
+            Some(close) => format!("did you mean `{close}`? Possible: `{}`", choices.join("`, `")),
             None => format!("write one of `{}`", choices.join("`, `")),
         };
         let what = BadValue::new("bad-value", format!("`{path}` cannot be `{text}`"), remedy);
-        self.drafts.push(Draft {
-            what,
-            path: path.to_owned(),
-            span,
-        });
+        self.drafts.push(Draft { what, path: path.to_owned(), span });
     }
 
     fn resolve(&self, schema: &'s Value) -> &'s Value {
         let name = definition(schema);
         match name {
-            Some(name) => self
-                .schema
-                .get("$defs")
-                .and_then(|all| all.get(name))
-                .unwrap_or(schema),
+            Some(name) => self.schema.get("$defs").and_then(|all| all.get(name)).unwrap_or(schema),
             None => schema,
         }
     }
@@ -403,223 +333,6 @@ impl<'s> Walk<'s> {
     }
 }
 
-/// The name of the definition that a schema refers to.
-fn definition(schema: &Value) -> Option<&str> {
-    schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")
-}
-
-/// Checks a text of a profile's limits by the type that reads it; `None` for other definitions.
-fn profile_text(definition: &str, text: &str) -> Option<Result<(), String>> {
-    fn parse<T>(definition: &str, text: &str) -> Option<Result<(), String>>
-    where
-        T: JsonSchema + FromStr<Err: ToString>,
-    {
-        (T::schema_name() == definition).then(|| {
-            text.parse::<T>()
-                .map(drop)
-                .map_err(|error| error.to_string())
-        })
-    }
-    parse::<countersign_profile::AttributeType>(definition, text)
-        .or_else(|| parse::<countersign_profile::Duration>(definition, text))
-        .or_else(|| parse::<countersign_profile::ExtendedKeyUsage>(definition, text))
-        .or_else(|| parse::<countersign_profile::Name>(definition, text))
-        .or_else(|| parse::<countersign_profile::Oid>(definition, text))
-}
-
-fn lower_first(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(characters).collect()
-    })
-}
-
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
-}
-
-fn forbidden_option(key: &str) -> Option<BadValue> {
-    let letters: String = key
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect::<String>()
-        .to_ascii_lowercase();
-    let (id, means) = match letters.as_str() {
-        "enforcepassword" => (
-            "enforce-password-is-no-option",
-            "in NDES, EnforcePassword = 0 gives anyone a certificate for any subject",
-        ),
-        "usesinglepassword" => (
-            "use-single-password-is-no-option",
-            "in NDES, UseSinglePassword = 1 makes one password good for every device, for ever",
-        ),
-        _ => return None,
-    };
-    let what = BadValue::new(
-        id,
-        format!("`{key}`: there is no such option; {means}"),
-        "remove the line: every enrolment is verified by a plug-in, every challenge is used once, \
-         and no setting changes that",
-    );
-    Some(what.of_row(61))
-}
-
-fn unknown_key(name: &str, path: &str, known: Option<&Map<String, Value>>) -> BadValue {
-    let place = if path.is_empty() {
-        "the file's top".to_owned()
-    } else {
-        format!("[{path}]")
-    };
-    let known: Vec<&str> = known
-        .into_iter()
-        .flat_map(Map::keys)
-        .map(String::as_str)
-        .collect();
-    let all = known.join("`, `");
-    let remedy = match closest(name, known.iter().copied()) {
-        Some(close) => format!("did you mean `{close}`? Known here: `{all}`"),
-        None => format!("remove it. Known here: `{all}`"),
-    };
-    BadValue::new(
-        "unknown-key",
-        format!("unknown key `{name}` in {place}"),
-        remedy,
-    )
-}
-
-fn missing_key(name: &str, path: &str, hint: String) -> BadValue {
-    let place = if path.is_empty() {
-        "the file".to_owned()
-    } else {
-        format!("[{path}]")
-    };
-    let hint = if hint.is_empty() {
-        String::new()
-    } else {
-        format!(": {hint}")
-    };
-    BadValue::new(
-        "missing-key",
-        format!("{place} lacks `{name}`"),
-        format!("add `{name}`{hint}"),
-    )
-}
-
-fn branches<'s>(schema: &'s Value) -> Option<Vec<&'s Value>> {
-    let all = schema
-        .get("oneOf")
-        .or_else(|| schema.get("anyOf"))?
-        .as_array()?;
-    let is_null = |branch: &&Value| branch.get("type").and_then(Value::as_str) == Some("null");
-    Some(all.iter().filter(|branch| !is_null(branch)).collect())
-}
-
-fn choices(schema: &Value) -> Vec<&str> {
-    let single = schema.get("const").and_then(Value::as_str);
-    let many = schema
-        .get("enum")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
-    single
-        .into_iter()
-        .chain(many.filter_map(Value::as_str))
-        .collect()
-}
-
-/// The tag of an externally tagged variant: a table with exactly one key.
-fn only_key(schema: &Value) -> Option<&str> {
-    match schema.get("required")?.as_array()?.as_slice() {
-        [only] => only.as_str(),
-        _ => None,
-    }
-}
-
-fn types(schema: &Value) -> Vec<&str> {
-    match schema.get("type") {
-        Some(Value::String(name)) => vec![name.as_str()],
-        Some(Value::Array(names)) => names
-            .iter()
-            .filter_map(Value::as_str)
-            .filter(|name| *name != "null")
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// The widest number of an integer type that names no maximum.
-fn widest(schema: &Value) -> Option<i128> {
-    match schema.get("format").and_then(Value::as_str)? {
-        "uint8" => Some(u8::MAX.into()),
-        "uint16" => Some(u16::MAX.into()),
-        "uint32" => Some(u32::MAX.into()),
-        _ => None,
-    }
-}
-
-fn type_of(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "string",
-        DeValue::Integer(_) => "integer",
-        DeValue::Float(_) => "number",
-        DeValue::Boolean(_) => "boolean",
-        DeValue::Datetime(_) => "date",
-        DeValue::Array(_) => "array",
-        DeValue::Table(_) => "object",
-    }
-}
-
-fn type_words(name: &str) -> &str {
-    match name {
-        "string" => "text in quotes",
-        "integer" => "a whole number",
-        "number" => "a number",
-        "boolean" => "true or false",
-        "date" => "a date",
-        "array" => "a list in [ ]",
-        "object" => "a table",
-        other => other,
-    }
-}
-
-/// The candidate that a slip of the keyboard turns into `text`.
-fn closest<'c>(text: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
-    candidates
-        .map(|candidate| (distance(text, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance, `_` and `-` taken as the same letter.
-fn distance(one: &str, two: &str) -> usize {
-    let letters = |text: &str| -> Vec<char> {
-        text.chars()
-            .take(64)
-            .map(|c| {
-                if c == '_' {
-                    '-'
-                } else {
-                    c.to_ascii_lowercase()
-                }
-            })
-            .collect()
-    };
-    let (one, two) = (letters(one), letters(two));
-    let mut row: Vec<usize> = (0..=two.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (b, above) in two.iter().zip(row.windows(2)) {
-            let [diagonal, up] = above else { continue };
-            left = (left + 1).min(up + 1).min(diagonal + usize::from(a != b));
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
