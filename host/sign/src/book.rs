@@ -13,7 +13,7 @@ use countersign_store::{ColumnKey, ColumnKeyError, Store, StoreError};
 use zeroize::Zeroizing;
 
 pub(crate) use self::outcome::Taken;
-use self::standing::Row;
+use self::standing::Found;
 use crate::clock::Clock;
 use crate::countersign::Signed;
 use crate::fuse::DAY;
@@ -59,6 +59,8 @@ pub(crate) enum Standing {
     Stored(Durable),
     /// May not be signed (any more).
     Refused(Refused),
+    /// The outcome of the attempt before is not known yet.
+    Unsettled { attempt: u32 },
     /// The clock went back behind the ledger's last entry.
     ClockBackwards { last: u64, now: u64 },
 }
@@ -149,14 +151,15 @@ impl Book {
         let (key, clock) = (Arc::clone(&self.column_key), self.clock.clone());
         self.store
             .try_read(move |connection| {
-                let row = match Row::of(connection, &approval)? {
-                    Ok(row) => row,
-                    Err(refused) => return Ok(Standing::Refused(refused)),
-                };
-                if let Some(sealed) = row {
-                    let name = row_name(approval.enrolment, approval.attempt);
-                    let cms = key.open("signature", "cms", &name, &sealed)?;
-                    return Ok(Standing::Stored(Durable { cms }));
+                match Found::of(connection, &approval, clock.now())? {
+                    Found::Nothing => {}
+                    Found::Sealed(sealed) => {
+                        let name = row_name(approval.enrolment, approval.attempt);
+                        let cms = key.open("signature", "cms", &name, &sealed)?;
+                        return Ok(Standing::Stored(Durable { cms }));
+                    }
+                    Found::Unsettled { attempt } => return Ok(Standing::Unsettled { attempt }),
+                    Found::Refused(refused) => return Ok(Standing::Refused(refused)),
                 }
                 let (last, now) = (last_entry_time(connection)?, clock.now());
                 if now.saturating_add(ledger::CLOCK_TOLERANCE) < last {
@@ -192,10 +195,10 @@ impl Book {
         self.store
             .try_write(move |tx| {
                 // Once more, where nothing can come between: the last word is the database's.
-                if !matches!(Row::of(tx, &approval)?, Ok(None)) {
+                let now = clock.now();
+                if !matches!(Found::of(tx, &approval, now)?, Found::Nothing) {
                     return Err(BookError::Overtaken);
                 }
-                let now = clock.now();
                 let position = ledger::append(tx, &event, now, lab)?;
                 tx.prepare_cached(
                     "INSERT INTO signature (enrolment, attempt, profile, csr_sha256, info_sha256,

@@ -93,6 +93,12 @@ impl Process {
                 return Ok(durable);
             }
             Ok(Standing::Refused(refused)) => return Err(refuse(refused)),
+            Ok(Standing::Unsettled { attempt }) => {
+                // Its outcome may be on its way, so this is for later; but it is in the ledger.
+                let detail = format!("the outcome of attempt {attempt} is not recorded yet");
+                self.refuse(&about, Refused::new("attempt-unsettled", detail.as_str())).await;
+                return Err(Not::Now { retry_after: SOON, detail });
+            }
             Ok(Standing::Fresh) => self.readiness.clear(Trouble::Clock),
             Ok(Standing::ClockBackwards { last, now }) => {
                 return Err(self.failed(LedgerError::ClockBackwards { last, now }.into()));

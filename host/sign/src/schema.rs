@@ -7,8 +7,7 @@ use countersign_store::Migration;
 pub(crate) const MIGRATIONS: &[Migration] = &[ledger::MIGRATION, SIGNATURES];
 
 /// The rules that must hold whatever the code does: one signature for each attempt, at most one
-/// of an enrolment without an outcome, at most one that was issued, and no signed octets left
-/// once the outcome is known.
+/// of an enrolment without an outcome, and no signed octets left once the outcome is known.
 const SIGNATURES: Migration = Migration {
     name: "sign-0001",
     sql: "
@@ -26,13 +25,14 @@ const SIGNATURES: Migration = Migration {
             outcome            TEXT
                 CHECK (outcome IN ('issued', 'refused', 'withheld', 'abandoned')),
             certificate_sha256 BLOB CHECK (length(certificate_sha256) = 32),
+            not_after          INTEGER,
             settled_at         INTEGER,
             PRIMARY KEY (enrolment, attempt),
             CHECK ((outcome IS NULL) = (cms IS NOT NULL)),
-            CHECK ((outcome IS NULL) = (settled_at IS NULL))
+            CHECK ((outcome IS NULL) = (settled_at IS NULL)),
+            CHECK (outcome IS NOT 'issued' OR (certificate_sha256 IS NOT NULL AND not_after IS NOT NULL))
         ) STRICT, WITHOUT ROWID;
         CREATE UNIQUE INDEX signature_unsettled ON signature (enrolment) WHERE outcome IS NULL;
-        CREATE UNIQUE INDEX signature_issued ON signature (enrolment) WHERE outcome = 'issued';
         CREATE INDEX signature_by_time ON signature (signed_at);
 
         CREATE TABLE revocation_order (
@@ -45,7 +45,7 @@ const SIGNATURES: Migration = Migration {
             reason             TEXT NOT NULL,
             ledger_index       INTEGER NOT NULL UNIQUE,
             ordered_at         INTEGER NOT NULL,
-            PRIMARY KEY (authority, certificate_sha256),
+            PRIMARY KEY (certificate_sha256, authority),
             FOREIGN KEY (enrolment, attempt) REFERENCES signature (enrolment, attempt)
         ) STRICT, WITHOUT ROWID;
     ",

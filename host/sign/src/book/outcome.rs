@@ -26,6 +26,8 @@ struct Told {
     sha256: [u8; 32],
     /// Missing where a CA issued octets that cannot be read; they are withheld.
     serial: Option<String>,
+    /// End of its validity, seconds since 1970 UTC.
+    not_after: Option<u64>,
 }
 
 /// The row that an outcome or an order is about.
@@ -57,6 +59,7 @@ impl Book {
                     Err(refused) => return Ok(Err(refused)),
                 };
                 let certificate_sha256 = told.as_ref().map(|told| told.sha256);
+                let not_after = told.as_ref().and_then(|told| told.not_after).map(number);
                 let outcome = word(record.outcome);
                 if let Some(known) = row.outcome {
                     return Ok(
@@ -87,8 +90,8 @@ impl Book {
                 });
                 ledger::append(tx, &event, now, lab)?;
                 tx.prepare_cached(
-                    "UPDATE signature SET outcome = ?3, certificate_sha256 = ?4, settled_at = ?5,
-                         cms = NULL
+                    "UPDATE signature SET outcome = ?3, certificate_sha256 = ?4, not_after = ?5,
+                         settled_at = ?6, cms = NULL
                      WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
                 )?
                 .execute(params![
@@ -96,6 +99,7 @@ impl Book {
                     record.attempt,
                     outcome,
                     certificate_sha256,
+                    not_after,
                     number(now)
                 ])?;
                 Ok(Ok(Taken::Now))
@@ -228,9 +232,11 @@ impl Row {
                 ));
             }
         }
+        let parsed = parsed.and_then(Result::ok);
         Ok(certificate.map(|octets| Told {
             sha256: sha256(octets),
-            serial: parsed.and_then(Result::ok).map(|certificate| certificate.serial_hex()),
+            serial: parsed.as_ref().map(Certificate::serial_hex),
+            not_after: parsed.as_ref().map(Certificate::not_after),
         }))
     }
 }

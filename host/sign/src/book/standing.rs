@@ -4,71 +4,107 @@ use countersign_ipc::Approval;
 use countersign_store::StoreError;
 use countersign_store::rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::natural;
 use crate::refusal::Refused;
 
-/// What the database has of an attempt.
+/// Where an attempt stands by the database.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) enum Found {
+    /// May be signed.
+    Nothing,
+    /// Signed, outcome not known: the sealed octets.
+    Sealed(Vec<u8>),
+    /// The outcome of the attempt before is not known yet; it may be on its way.
+    Unsettled {
+        /// That attempt.
+        attempt: u32,
+    },
+    /// May not be signed.
+    Refused(Refused),
+}
+
+/// The latest attempt of an enrolment.
+#[derive(Debug)]
+struct Last {
     attempt: u32,
     profile: String,
     info_sha256: [u8; 32],
     outcome: Option<String>,
     cms: Option<Vec<u8>>,
+    /// End of validity of the certificate that was issued.
+    not_after: Option<u64>,
+    /// An order to revoke that certificate was taken.
+    ordered_revoked: bool,
 }
 
-impl Row {
-    /// The sealed octets of the attempt that `approval` is for, where they are stored; nothing
-    /// where it may be signed; a refusal where it may not.
+impl Found {
+    /// Looks.
     ///
     /// An enrolment has one attempt after the other, from 1, each after the one before it ended
-    /// without a certificate. So at most one signature of an enrolment is ever under way.
+    /// without a certificate, or with one that has expired or was ordered revoked. So at most one
+    /// signature of an enrolment is ever under way.
     pub(super) fn of(
         connection: &Connection,
         approval: &Approval,
-    ) -> Result<Result<Option<Vec<u8>>, Refused>, StoreError> {
-        let Some(last) = Self::last(connection, approval)? else {
-            return Ok(if approval.attempt == 1 {
-                Ok(None)
-            } else {
-                Err(not_next(approval.attempt, 1))
+        now: u64,
+    ) -> Result<Self, StoreError> {
+        let Some(last) = Last::of(connection, approval)? else {
+            return Ok(match approval.attempt {
+                1 => Self::Nothing,
+                other => Self::Refused(not_next(other, 1)),
             });
         };
         // The identity is a hash over both, so one that comes with others is not an enrolment's.
         if last.profile != approval.profile || last.info_sha256 != approval.info_sha256 {
-            return Ok(Err(Refused::new(
+            return Ok(Self::Refused(Refused::new(
                 "enrolment-inconsistent",
                 "an earlier signature of this enrolment is for another profile or request",
             )));
         }
-        if approval.attempt < last.attempt {
-            return Ok(Err(settled(approval.attempt, "a later one was signed since")));
-        }
-        if approval.attempt == last.attempt {
-            return Ok(match (last.outcome, last.cms) {
-                (None, Some(cms)) => Ok(Some(cms)),
-                (outcome, _) => Err(settled(last.attempt, outcome.as_deref().unwrap_or("unknown"))),
-            });
-        }
-        Ok(match last.outcome.as_deref() {
-            _ if approval.attempt != last.attempt.saturating_add(1) => {
-                Err(not_next(approval.attempt, last.attempt.saturating_add(1)))
+        let next = last.attempt.saturating_add(1);
+        Ok(if approval.attempt < last.attempt {
+            Self::Refused(settled(approval.attempt, "a later one was signed since"))
+        } else if approval.attempt == last.attempt {
+            match (last.outcome, last.cms) {
+                (None, Some(cms)) => Self::Sealed(cms),
+                (outcome, _) => {
+                    Self::Refused(settled(last.attempt, outcome.as_deref().unwrap_or("unknown")))
+                }
             }
-            Some("refused" | "withheld" | "abandoned") => Ok(None),
-            Some(_) => Err(Refused::new(
-                "already-issued",
-                format!("attempt {} ended with a certificate", last.attempt),
-            )),
-            None => Err(Refused::new(
-                "attempt-unsettled",
-                format!("the outcome of attempt {} is not recorded yet", last.attempt),
-            )),
+        } else if approval.attempt == next {
+            last.then_next(now)
+        } else {
+            Self::Refused(not_next(approval.attempt, next))
         })
     }
+}
 
-    fn last(connection: &Connection, approval: &Approval) -> Result<Option<Self>, StoreError> {
+impl Last {
+    /// Whether the attempt after this one may be signed.
+    fn then_next(&self, now: u64) -> Found {
+        match self.outcome.as_deref() {
+            Some("refused" | "withheld" | "abandoned") => Found::Nothing,
+            // Some clients renew with the very request they enrolled with (micromdm).
+            Some("issued")
+                if self.ordered_revoked || self.not_after.is_some_and(|end| end < now) =>
+            {
+                Found::Nothing
+            }
+            Some(_) => Found::Refused(Refused::new(
+                "already-issued",
+                format!("attempt {} ended with a certificate that is current", self.attempt),
+            )),
+            None => Found::Unsettled { attempt: self.attempt },
+        }
+    }
+
+    fn of(connection: &Connection, approval: &Approval) -> Result<Option<Self>, StoreError> {
         Ok(connection
             .prepare_cached(
-                "SELECT attempt, profile, info_sha256, outcome, cms FROM signature
+                "SELECT attempt, profile, info_sha256, outcome, cms, not_after, EXISTS (
+                     SELECT 1 FROM revocation_order AS o
+                     WHERE o.certificate_sha256 = signature.certificate_sha256
+                 ) FROM signature
                  WHERE enrolment = ?1 ORDER BY attempt DESC LIMIT 1",
             )?
             .query_row(params![approval.enrolment.0], |row| {
@@ -78,6 +114,8 @@ impl Row {
                     info_sha256: row.get(2)?,
                     outcome: row.get(3)?,
                     cms: row.get(4)?,
+                    not_after: row.get::<_, Option<i64>>(5)?.map(natural),
+                    ordered_revoked: row.get(6)?,
                 })
             })
             .optional()?)
