@@ -176,7 +176,7 @@ fn check_signature(
     let key = PublicKey::from_spki_der(&spki)
         .map_err(|error| Refusal::BAD_KEY.saying(error.to_string()))?;
     let signature_algorithm = signer.signature_algorithm.to_der().map_err(undecodable)?;
-    let scheme = SignatureScheme::from_signer_info(&digest_algorithm, &signature_algorithm)
+    let scheme = SignatureScheme::from_signer_info(&signature_algorithm, &digest_algorithm)
         .map_err(|error| Refusal::BAD_SIGNATURE.saying(error.to_string()))?;
     // RFC 5652 §5.4: over the attributes as a SET OF.
     let signed = attributes.to_der().map_err(undecodable)?;
