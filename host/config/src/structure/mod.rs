@@ -181,38 +181,15 @@ impl<'s> Walk<'s> {
         }
         let resolved: Vec<&'s Value> = branches.iter().map(|branch| self.resolve(branch)).collect();
         let choices: Vec<&str> = resolved.iter().flat_map(|branch| choices(branch)).collect();
+        let tags: Vec<&str> = resolved.iter().filter_map(|branch| only_key(branch)).collect();
         match value.get_ref() {
             DeValue::String(text) if !choices.is_empty() => {
                 if !choices.contains(&text.as_ref()) {
                     self.bad_choice(text, &choices, value.span(), path);
                 }
             }
-            DeValue::Table(table) => {
-                let tags: Vec<&str> =
-                    resolved.iter().filter_map(|branch| only_key(branch)).collect();
-                let present: Vec<&str> =
-                    tags.iter().copied().filter(|tag| table.contains_key(*tag)).collect();
-                let chosen =
-                    resolved.iter().find(|branch| only_key(branch) == present.first().copied());
-                match (chosen, present.len()) {
-                    (Some(branch), 1) => self.table(table, branch, path, key),
-                    _ if !tags.is_empty() => {
-                        let found = match present.len() {
-                            0 => "none of them".to_owned(),
-                            _ => format!("`{}`", present.join("` and `")),
-                        };
-                        let what = BadValue::new(
-                            "not-exactly-one",
-                            format!(
-                                "`{path}` must hold exactly one of `{}`; found {found}",
-                                tags.join("`, `")
-                            ),
-                            "keep one of them and remove the others",
-                        );
-                        self.drafts.push(Draft { what, path: path.to_owned(), span: key });
-                    }
-                    _ => {}
-                }
+            DeValue::Table(table) if !tags.is_empty() => {
+                self.tagged(table, &resolved, &tags, path, key);
             }
             found => {
                 let mut expected: Vec<&str> =
@@ -223,6 +200,36 @@ impl<'s> Walk<'s> {
                 }
             }
         }
+    }
+
+    /// A table whose one key says which of several shapes it has.
+    fn tagged(
+        &mut self,
+        table: &DeTable<'_>,
+        branches: &[&'s Value],
+        tags: &[&str],
+        path: &str,
+        key: Range<usize>,
+    ) {
+        let present: Vec<&str> =
+            tags.iter().copied().filter(|tag| table.contains_key(*tag)).collect();
+        if let [tag] = present.as_slice() {
+            let chosen = branches.iter().find(|branch| only_key(branch) == Some(*tag));
+            if let Some(branch) = chosen {
+                self.table(table, branch, path, key);
+            }
+            return;
+        }
+        let found = match present.len() {
+            0 => "none of them".to_owned(),
+            _ => format!("`{}`", present.join("` and `")),
+        };
+        let what = BadValue::new(
+            "not-exactly-one",
+            format!("`{path}` must hold exactly one of `{}`; found {found}", tags.join("`, `")),
+            "keep one of them and remove the others",
+        );
+        self.drafts.push(Draft { what, path: path.to_owned(), span: key });
     }
 
     fn text(&mut self, text: &str, span: Range<usize>, schema: &'s Value, path: &str) {
