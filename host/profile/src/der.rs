@@ -209,3 +209,46 @@ pub(crate) fn encode(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_definite_minimal_and_there() {
+        for bytes in [
+            &[0x30][..],
+            &[0x30, 1],
+            &[0x30, 0x80, 0, 0],
+            &[0x30, 0x81, 1, 0],
+            &[0x30, 0x82, 0, 1, 0],
+            &[0x30, 0x85, 0, 0, 0, 0, 1],
+            &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
+            &[0x30, 0x81],
+            &[0x3f, 0x81, 1, 0],
+        ] {
+            assert!(only(bytes).is_err(), "{bytes:02x?}");
+        }
+        assert_eq!(only(&[0x04, 0, 0]).unwrap_err(), DerError::Trailing);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for length in [0, 1, 127, 128, 255, 256, 65_535, 65_536] {
+            let contents = vec![7; length];
+            let encoded = encode(tag::OCTET_STRING, &[&contents]);
+            let read = only(&encoded).unwrap();
+            assert_eq!((read.tag, read.value, read.raw), (4, &contents[..], &encoded[..]));
+        }
+    }
+
+    #[test]
+    fn positions_are_those_of_the_outermost_bytes() {
+        let inner = encode(tag::OCTET_STRING, &[&[1, 2, 3]]);
+        let bytes = encode(tag::SEQUENCE, &[&[5, 0], &encode(tag::SET, &[&inner])]);
+        let mut reader = only(&bytes).unwrap().reader();
+        reader.expect(tag::NULL).unwrap();
+        let found = reader.expect(tag::SET).unwrap().reader().any().unwrap();
+        assert_eq!(bytes[found.range()], inner[..]);
+    }
+}

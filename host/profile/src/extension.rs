@@ -326,3 +326,59 @@ impl BasicConstraints {
         Ok(Self { ca, path_length })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::der::encode;
+
+    fn read(octets: &[u8]) -> Result<Vec<String>, DerError> {
+        let usage = KeyUsage::from_der(&encode(tag::BIT_STRING, &[octets]))?;
+        Ok(usage.bits().map(|bit| bit.to_string()).collect())
+    }
+
+    #[test]
+    fn key_usages_have_the_names_of_rfc_5280() {
+        assert_eq!(read(&[0]).unwrap(), [""; 0]);
+        assert_eq!(read(&[5, 0xa0]).unwrap(), ["digitalSignature", "keyEncipherment"]);
+        assert_eq!(read(&[7, 0xff, 0x80]).unwrap(), BITS.map(|(_, name)| name));
+        let set: KeyUsage = [KeyUsageBit::KeyAgreement].into_iter().collect();
+        assert!(set.contains(KeyUsageBit::KeyAgreement) && !set.contains(KeyUsageBit::CrlSign));
+        assert_eq!(serde_json::to_string(&KeyUsageBit::CrlSign).unwrap(), r#""cRLSign""#);
+        for (bit, name) in BITS {
+            assert_eq!(serde_json::to_value(bit).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn bits_beyond_the_end_and_unknown_ones_are_refused() {
+        for octets in [&[][..], &[8, 0x80], &[7, 0xc0], &[6, 0xff, 0xc0], &[0, 0, 0, 0x80]] {
+            assert!(read(octets).is_err(), "{octets:02x?}");
+        }
+    }
+
+    #[test]
+    fn basic_constraints_are_read_strictly() {
+        let read = |fields: &[u8]| BasicConstraints::from_der(&encode(tag::SEQUENCE, &[fields]));
+        assert_eq!(read(&[]).unwrap(), BasicConstraints { ca: false, path_length: None });
+        // BER's other spelling of TRUE must not pass for FALSE.
+        assert!(read(&[tag::BOOLEAN, 1, 1]).unwrap().ca);
+        assert!(!read(&[tag::BOOLEAN, 1, 0]).unwrap().ca);
+        let limited = read(&[tag::BOOLEAN, 1, 0xff, tag::INTEGER, 1, 0]).unwrap();
+        assert_eq!(limited, BasicConstraints { ca: true, path_length: Some(0) });
+        assert!(read(&[tag::BOOLEAN, 2, 0xff, 0xff]).is_err());
+        assert!(read(&[tag::BOOLEAN, 1, 0xff, tag::INTEGER, 1, 0x80]).is_err());
+        assert!(read(&[tag::NULL, 0]).is_err());
+    }
+
+    #[test]
+    fn purposes_go_by_name_or_identifier() {
+        for (name, oid) in PURPOSES {
+            let purpose: ExtendedKeyUsage = name.parse().unwrap();
+            assert_eq!(purpose, oid);
+            assert_eq!(oid.to_string().parse::<ExtendedKeyUsage>().unwrap().to_string(), name);
+        }
+        assert_eq!("1.2.3".parse::<ExtendedKeyUsage>().unwrap().to_string(), "1.2.3");
+        assert!("ClientAuth".parse::<ExtendedKeyUsage>().is_err());
+    }
+}

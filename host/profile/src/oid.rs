@@ -332,3 +332,43 @@ pub mod known {
         PKINIT_KDC = "1.3.6.1.5.2.3.5";
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::der::only;
+
+    fn read(octets: &[u8]) -> Result<Oid, DerError> {
+        Oid::from_tlv(only(&encode(tag::OID, &[octets])).unwrap())
+    }
+
+    #[test]
+    fn identifiers_go_between_text_and_der() {
+        for text in [
+            "0.0",
+            "1.39.0",
+            "2.5.29.37.0",
+            "2.999.1",
+            "1.3.6.1.4.1.311.21.8.16335329.15056024.4868507.2459702.9352937.22.4679811.9853459",
+            "2.25.329800735698586629295641978511506172918",
+        ] {
+            let oid: Oid = text.parse().unwrap();
+            assert_eq!(oid.to_string(), text);
+            assert_eq!(read(oid.as_bytes()).unwrap(), oid);
+            assert_eq!(only(&oid.to_der()).unwrap().value, oid.as_bytes());
+        }
+        assert_eq!(Oid::from(known::CLIENT_AUTH).to_string(), known::CLIENT_AUTH.to_string());
+    }
+
+    #[test]
+    fn malformed_identifiers_are_refused() {
+        let long = [0x81; 19].into_iter().chain([0]).collect::<Vec<u8>>();
+        let many = vec![1; 129];
+        for octets in [&[][..], &[0x2a, 0x80, 1], &[0x2a, 0x81], &long, &many] {
+            assert!(read(octets).is_err(), "{octets:02x?}");
+        }
+        for text in ["", "1", "3.1", "1.40", "1..2", "1.2.", "01.2", "1.2.03", "a.b", "1.-2"] {
+            assert!(text.parse::<Oid>().is_err(), "{text}");
+        }
+    }
+}

@@ -335,6 +335,13 @@ fn a_template_in_a_request_is_the_profiles_or_none() {
     let none = with(None, None);
     assert_eq!(codes(&none, &version_1), ["template"]);
     assert_eq!(codes(&none, &version_2), ["template"]);
+    // What cannot be read equals nothing, not even the absence of a template.
+    for kind in [known::MS_TEMPLATE_NAME, known::MS_TEMPLATE] {
+        assert_eq!(
+            codes(&none, &asking(vec![forge::extension(kind, vec![2, 1, 0])])),
+            ["template"]
+        );
+    }
     assert_eq!(codes_of(&none, &strongswan, &Boundary::default()), ["template"]);
     let named = with(Some("server"), Some("1.3.6.1.4.1.311.21.8.15485098.4126344.16777215.1.2.3"));
     assert_eq!(codes(&named, &version_1), [""; 0]);
