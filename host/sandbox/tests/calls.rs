@@ -381,6 +381,22 @@ async fn a_full_pool_is_busy_and_no_fault_of_the_plugin() {
     assert!(harmless.verify(context(), request(), memory()).await.is_ok());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_whose_caller_went_away_stops_at_the_next_tick() {
+    let bench = Bench::new();
+    let budgets = Budgets { time: Duration::from_secs(60), ..Budgets::default() };
+    let plugin = bench.plugin(&Guest::verifying(FOREVER), budgets).await;
+    let call = plugin.verify(context(), request(), memory());
+    assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err());
+    for _ in 0..100 {
+        if bench.sandbox.pool_use().component_instances == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the guest still runs two seconds after its caller went away");
+}
+
 /// CVE-2026-27195 and its kind: callers that go away, and time-outs, in the middle of a call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_calls_given_up_half_way_leave_a_host_that_answers() {
