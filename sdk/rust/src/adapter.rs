@@ -127,6 +127,144 @@ fn host() -> Host {
 fn report_panics() {
     #[cfg(target_arch = "wasm32")]
     std::panic::set_hook(Box::new(|panic| {
-        host().log().error(panic.to_string());
+        // "panicked at src/lib.rs:8:55:\n…": one line, as a log shows it.
+        host().log().error(panic.to_string().replacen(":\n", ": ", 1));
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Approval, Description, Name, Request, RequestKind, Verdict};
+
+    struct Echo;
+
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        id: String,
+    }
+
+    impl Verifier for Echo {
+        type Settings = Settings;
+
+        fn describe() -> Description {
+            Description::new("echo", "1.0.0", "tests")
+        }
+
+        fn check_settings(settings: &Settings) -> Vec<Problem> {
+            if settings.id.is_empty() {
+                vec![Problem::new("/id", "expected an id")]
+            } else {
+                vec![]
+            }
+        }
+
+        fn verify(settings: &Settings, context: &Context, request: &Request, _: &Host) -> Verdict {
+            assert_eq!(request.kind, RequestKind::Renewal);
+            assert_eq!(request.challenge.as_ref().map(crate::Challenge::reveal), Some("OPEN"));
+            assert!(request.current_certificate.as_ref().is_some_and(|c| c.host_validated));
+            Ok(Approval::of_names(request.names())
+                .device_id(&settings.id)
+                .latest_end(context.now + context.time_left)
+                .memo(context.trace_id.as_bytes()))
+        }
+    }
+
+    fn context(settings: &str) -> wire::Context {
+        wire::Context {
+            milliseconds_left: 5_000,
+            now: 1_767_225_600,
+            trace_id: "trace".into(),
+            trial: false,
+            settings: settings.into(),
+            attributes: Vec::new(),
+        }
+    }
+
+    fn request() -> wire::Request {
+        let key = wire::PublicKey {
+            algorithm: wire::KeyAlgorithm::Rsa,
+            bits: 2048,
+            spki_sha256: vec![1; 32],
+        };
+        let common_name = wire::SubjectAttribute { type_: "CN".into(), value: "device-17".into() };
+        wire::Request {
+            kind: wire::RequestKind::Renewal,
+            profile: "laptops".into(),
+            path_suffix: String::new(),
+            transaction_id: "1".into(),
+            attempt: 1,
+            csr: vec![0x30],
+            csr_sha256: vec![2; 32],
+            subject: vec![vec![common_name]],
+            subject_alternative_names: vec![wire::Name::Dns("device-17.example".into())],
+            key: key.clone(),
+            extended_key_usages: Vec::new(),
+            challenge: Some("OPEN".into()),
+            current_certificate: Some(wire::CurrentCertificate {
+                certificate: wire::Certificate {
+                    der: vec![0x30],
+                    sha256: vec![3; 32],
+                    serial_number: "2a".into(),
+                    issuer: "CN=CA".into(),
+                    subject: Vec::new(),
+                    subject_alternative_names: Vec::new(),
+                    not_before: 0,
+                    not_after: u64::MAX,
+                    extended_key_usages: Vec::new(),
+                    key,
+                    attributes: Vec::new(),
+                },
+                host_validated: true,
+            }),
+            attestation: None,
+            source_address: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    fn verify(settings: &str) -> wire::Verdict {
+        <Adapter<Echo> as verifier::Guest>::verify(context(settings), request())
+    }
+
+    #[test]
+    fn a_request_of_the_contract_reaches_the_verifier_and_its_answer_returns() {
+        let wire::Verdict::Approve(approval) = verify(r#"{"id":"17"}"#) else {
+            panic!("expected an approval")
+        };
+        let wire::Vouched::Names(names) = approval.vouched else { panic!("expected names") };
+        let names: Vec<_> = names.into_iter().map(|name| Name::from(name).to_string()).collect();
+        assert_eq!(names, ["CN=device-17", "DNS:device-17.example"]);
+        assert_eq!(approval.device_id.as_deref(), Some("17"));
+        assert_eq!(approval.latest_end, Some(1_767_225_605));
+        assert_eq!(approval.memo, b"trace");
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_are_never_approval() {
+        for settings in ["", "{}", r#"{"id":17}"#, r#"{"id":"17","more":1}"#] {
+            assert!(matches!(verify(settings), wire::Verdict::Unavailable(_)), "{settings}");
+        }
+    }
+
+    #[test]
+    fn problems_come_from_the_type_and_from_the_author() {
+        let pointers = |settings: &str| -> Vec<_> {
+            <Adapter<Echo> as verifier::Guest>::validate_settings(settings.to_owned())
+                .into_iter()
+                .map(|problem| problem.pointer)
+                .collect()
+        };
+        assert_eq!(pointers(r#"{"id":17}"#), ["/id"]);
+        assert_eq!(pointers(r#"{"id":""}"#), ["/id"]);
+        assert_eq!(pointers(r#"{"id":"17","EnforcePassword":0}"#), ["/EnforcePassword"]);
+        assert!(pointers(r#"{"id":"17"}"#).is_empty());
+    }
+
+    #[test]
+    fn the_description_carries_the_schema_of_the_settings() {
+        let description = <Adapter<Echo> as verifier::Guest>::describe();
+        assert!(description.settings_schema.contains(r#""required":["id"]"#));
+    }
 }

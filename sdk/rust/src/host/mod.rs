@@ -35,7 +35,7 @@ impl Host {
         Self { backend }
     }
 
-    /// Lines in the host's log. Needs no grant.
+    /// Lines in the host's log. Every component imports it, to report panics.
     pub fn log(&self) -> Log<'_> {
         Log(&self.backend)
     }
