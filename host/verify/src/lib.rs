@@ -1,1 +1,29 @@
-//! (being built)
+//! The process that runs verifiers: plug-ins, challenges, kv, and the key that seals approvals.
+//!
+//! It never holds a certificate key, never listens for devices, and never treats absence, a trap, a
+//! time-out or an odd answer as approval.
+//!
+//! | Module | Is |
+//! |---|---|
+//! | `start` | config → plug-ins installed, sockets bound; everything that can refuse a start |
+//! | `question` | a CSR as a plug-in sees it; no guest needs an ASN.1 parser |
+//! | `decision` | all verifiers asked, their word intersected with the profile, committed, sealed |
+//! | `challenges` | one-time challenges: issued, staged, bound to one request, spent |
+//! | `kv` | the plug-ins' key-value spaces |
+//! | `outcome` | what became of approvals; revocation orders |
+//! | `admin` | questions of the command line |
+
+mod admin;
+mod backend;
+mod challenges;
+mod decision;
+mod denials;
+mod kv;
+mod logging;
+mod names;
+mod outcome;
+mod question;
+mod schema;
+mod start;
+
+pub use start::{StartError, run};

@@ -1,0 +1,100 @@
+//! What became of approvals: challenges are spent, the device index learns its certificate,
+//! revocation orders are kept until there is a revoker.
+
+use countersign_ipc::{Bytes, OutcomeKind, OutcomeRecord, RevocationOrder};
+use countersign_store::rusqlite::params;
+use countersign_store::{Store, StoreError};
+use serde_json::{Value, json};
+
+use crate::challenges;
+
+/// Takes an outcome; a second time it changes nothing.
+pub(crate) async fn take(store: &Store, outcome: OutcomeRecord) -> Result<(), StoreError> {
+    store
+        .write(move |tx| {
+            let kind = match outcome.outcome {
+                OutcomeKind::Issued => "issued",
+                OutcomeKind::Refused => "refused",
+                OutcomeKind::Withheld => "withheld",
+                OutcomeKind::Abandoned => "abandoned",
+            };
+            // Spent with the certificate, and with a withheld one: the CA has issued. A refusal
+            // leaves the challenge to its request, which may try again.
+            if matches!(outcome.outcome, OutcomeKind::Issued | OutcomeKind::Withheld) {
+                challenges::spend(tx, &outcome.enrolment.0)?;
+            }
+            let certificate = outcome.certificate.map(|Bytes(der)| der);
+            tx.prepare_cached(
+                "UPDATE approval SET outcome = ?3, certificate = ?4
+                 WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
+            )?
+            .execute(params![
+                outcome.enrolment.0,
+                outcome.attempt,
+                kind,
+                certificate
+            ])?;
+            Ok(())
+        })
+        .await
+}
+
+/// Keeps an order; a second time it changes nothing.
+pub(crate) async fn keep_order(
+    store: &Store,
+    order: RevocationOrder,
+    now: u64,
+) -> Result<(), StoreError> {
+    tracing::error!(
+        authority = order.authority,
+        serial = order.serial,
+        reason = order.reason,
+        "ALARM: a certificate must be revoked; there is no revoker yet, revoke it by hand"
+    );
+    store
+        .write(move |tx| {
+            tx.prepare_cached(
+                "INSERT INTO revocation_order (certificate_sha256, authority, serial, enrolment,
+                    attempt, profile, reason, ordered)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                order.certificate_sha256.0,
+                order.authority,
+                order.serial,
+                order.enrolment.0,
+                order.attempt,
+                order.profile,
+                order.reason,
+                i64::try_from(now).unwrap_or(i64::MAX)
+            ])?;
+            Ok(())
+        })
+        .await
+}
+
+/// Orders that nobody carried out, oldest first.
+pub(crate) async fn open_orders(store: &Store) -> Result<Value, StoreError> {
+    store
+        .read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT certificate_sha256, authority, serial, enrolment, attempt, profile, reason,
+                    ordered
+                 FROM revocation_order WHERE carried_out IS NULL ORDER BY ordered LIMIT 1000",
+            )?;
+            let rows = statement.query_map([], |row| {
+                Ok(json!({
+                    "certificate-sha256": hex::encode(row.get::<_, Vec<u8>>(0)?),
+                    "authority": row.get::<_, String>(1)?,
+                    "serial": row.get::<_, String>(2)?,
+                    "enrolment": hex::encode(row.get::<_, Vec<u8>>(3)?),
+                    "attempt": row.get::<_, u32>(4)?,
+                    "profile": row.get::<_, String>(5)?,
+                    "reason": row.get::<_, String>(6)?,
+                    "ordered": row.get::<_, i64>(7)?,
+                }))
+            })?;
+            Ok(Value::Array(rows.collect::<Result<_, _>>()?))
+        })
+        .await
+}

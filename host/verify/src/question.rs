@@ -1,0 +1,48 @@
+//! A request as a plug-in is asked about it.
+
+use countersign_ipc::{Kind, VerifyEnrolment};
+use countersign_profile::{Csr, KeyAlgorithm};
+use countersign_sandbox::model;
+
+use crate::names;
+
+/// What the plug-in learns: everything in the request, parsed, so that no guest needs ASN.1.
+pub(crate) fn question(asked: &VerifyEnrolment, csr: &Csr) -> model::Request {
+    model::Request {
+        kind: match asked.kind {
+            Kind::Initial => model::RequestKind::Initial,
+            Kind::Renewal => model::RequestKind::Renewal,
+        },
+        profile: asked.profile.clone(),
+        path_suffix: asked.path_suffix.clone(),
+        transaction_id: asked.transaction_id.0.escape_ascii().to_string(),
+        attempt: asked.attempt,
+        csr: csr.der().to_vec(),
+        csr_sha256: csr.sha256(),
+        subject: names::subject(csr.subject()),
+        subject_alternative_names: names::sans(csr.sans()),
+        key: key(csr),
+        extended_key_usages: csr.requested_ekus().iter().map(|eku| eku.oid().to_string()).collect(),
+        challenge: csr.challenge().map(|challenge| model::Secret::new(challenge.text())),
+        current_certificate: None,
+        attestation: None,
+        source_address: Some(asked.source.clone()),
+        attributes: Vec::new(),
+    }
+}
+
+fn key(csr: &Csr) -> model::PublicKey {
+    let key = csr.public_key();
+    let algorithm = key.algorithm();
+    model::PublicKey {
+        algorithm: match algorithm {
+            KeyAlgorithm::Rsa { .. } => model::KeyAlgorithm::Rsa,
+            KeyAlgorithm::EcP256 => model::KeyAlgorithm::EcP256,
+            KeyAlgorithm::EcP384 => model::KeyAlgorithm::EcP384,
+            KeyAlgorithm::EcP521 => model::KeyAlgorithm::EcP521,
+            KeyAlgorithm::Ed25519 => model::KeyAlgorithm::Ed25519,
+        },
+        bits: algorithm.bits(),
+        spki_sha256: key.spki_sha256(),
+    }
+}

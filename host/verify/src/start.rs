@@ -1,0 +1,267 @@
+//! From the config to a running process. A plug-in that is not right is said here, before a device
+//! comes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign_catalog::{Catalog, pool_size};
+use countersign_config::{Config, Loaded, Mode, User};
+use countersign_ipc::{
+    AdminRequest, ApprovalKey, Client, Peer, PeerRules, Role, Server, VerifyReply, VerifyRequest,
+    bind, own_uid,
+};
+use countersign_sandbox::{ChildCompiler, Compiler, Sandbox};
+use countersign_store::{ColumnKey, Owner, Store};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::challenges::{self, ChallengeKey, Challenges};
+use crate::decision::{Installed, Verifiers};
+use crate::denials::Denials;
+use crate::kv::{self, Kv};
+use crate::schema::SCHEMA;
+use crate::{admin, logging, outcome};
+
+/// The pause between two sweeps of what has expired.
+const SWEEP_EVERY: Duration = Duration::from_secs(300);
+
+/// How long an ended challenge is remembered, so that its reuse is recognised: 90 days.
+const REMEMBER: u64 = 90 * 24 * 60 * 60;
+
+/// Why the process did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// Something the process needs is not usable.
+    Unusable {
+        /// What.
+        what: String,
+        /// What was found.
+        why: String,
+    },
+    /// The config file, with everything wrong in it.
+    Config(Vec<String>),
+}
+
+impl StartError {
+    fn of<E: fmt::Display>(what: impl fmt::Display) -> impl Fn(E) -> Self {
+        move |error| Self::Unusable { what: what.to_string(), why: error.to_string() }
+    }
+
+    /// 1: something is not usable; 3: the config.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unusable { .. } => 1,
+            Self::Config(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unusable { what, why } => write!(f, "{what}: {why}"),
+            Self::Config(problems) => f.write_str(&problems.join("\n")),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`StartError`], before a socket is bound.
+pub fn run(config: &Path) -> Result<(), StartError> {
+    countersign_keys::forbid_core_dumps().map_err(StartError::of("this process"))?;
+    let loaded = Config::load(config).map_err(|problems| {
+        StartError::Config(problems.iter().map(ToString::to_string).collect())
+    })?;
+    if loaded.config.mode == Mode::Production && own_uid() == 0 {
+        return Err(StartError::Unusable {
+            what: "verify runs as root".into(),
+            why: "start it as the user that `[verify] user` names".into(),
+        });
+    }
+    logging::begin();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::of("the runtime"))?;
+    runtime.block_on(verify(&loaded))
+}
+
+async fn verify(loaded: &Loaded) -> Result<(), StartError> {
+    let config = &loaded.config;
+    let verifiers = Arc::new(verifiers(loaded).await?);
+    let (frames, questions) = (config.sockets.verify(), config.sockets.verify_admin());
+    let frame_listener = bind(&frames).map_err(StartError::of(frames.display()))?;
+    let admin_listener = bind(&questions).map_err(StartError::of(questions.display()))?;
+
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = tokio::task::JoinSet::new();
+    let server = Server::new(frame_listener, peer_rules(config)?, loaded.digest);
+    let for_serve = Arc::clone(&verifiers);
+    tasks.spawn(server.run(
+        move |_peer: Peer, request: VerifyRequest| {
+            let verifiers = Arc::clone(&for_serve);
+            async move { answer(&verifiers, request).await }
+        },
+        stopped.clone(),
+    ));
+    let rules = PeerRules::new(config.mode == Mode::Lab)
+        .allow(Role::Admin, 0)
+        .allow_own_in_lab(Role::Admin);
+    let server = Server::new(admin_listener, rules, loaded.digest);
+    let for_admin = Arc::clone(&verifiers);
+    tasks.spawn(server.run(
+        move |peer: Peer, question: AdminRequest| {
+            let verifiers = Arc::clone(&for_admin);
+            async move { admin::answer(&verifiers, peer, question, now()).await }
+        },
+        stopped.clone(),
+    ));
+    tasks.spawn(sweep(verifiers.store.clone(), stopped));
+    tracing::info!(
+        mode = %config.mode,
+        plugins = ?verifiers.plugins.keys().collect::<Vec<_>>(),
+        config = hex::encode(loaded.digest),
+        "verifying"
+    );
+
+    wait_for_signal().await?;
+    tracing::info!("draining");
+    let _ = stop.send(true);
+    while tasks.join_next().await.is_some() {}
+    verifiers.store.close().await.map_err(StartError::of("closing the database"))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Every message, matched exhaustively: a new one must be thought about here.
+async fn answer(verifiers: &Verifiers, request: VerifyRequest) -> VerifyReply {
+    let now = now();
+    let kept = match request {
+        VerifyRequest::Verify(asked) => return verifiers.decide(asked, now).await,
+        VerifyRequest::Health => {
+            let ready = verifiers.store.read(|_| Ok(())).await;
+            return VerifyReply::Healthy {
+                ready: ready.is_ok(),
+                detail: ready.err().map(|error| error.to_string()).into_iter().collect(),
+            };
+        }
+        VerifyRequest::Outcome(record) => outcome::take(&verifiers.store, record).await,
+        VerifyRequest::Order(order) => outcome::keep_order(&verifiers.store, order, now).await,
+    };
+    match kept {
+        Ok(()) => VerifyReply::Done,
+        Err(error) => VerifyReply::Unavailable { retry_after: 10, detail: error.to_string() },
+    }
+}
+
+async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {
+    let config = &loaded.config;
+    let settings = &config.verify;
+    let challenge_key =
+        settings.challenge_key.read().map_err(StartError::of("[verify] challenge-key"))?;
+    let challenge_key =
+        ChallengeKey::new(&challenge_key).map_err(StartError::of("[verify] challenge-key"))?;
+    let column_key = settings.column_key.read().map_err(StartError::of("[verify] column-key"))?;
+    let column_key =
+        Arc::new(ColumnKey::new(&column_key).map_err(StartError::of("[verify] column-key"))?);
+    let approval_key =
+        config.approval.key.read_shared().map_err(StartError::of("[approval] key"))?;
+    let approval_key = ApprovalKey::new(&approval_key).map_err(StartError::of("[approval] key"))?;
+    let store = Store::open(&settings.state.join("verify.db"), Owner::Verify, SCHEMA)
+        .map_err(StartError::of("the database"))?;
+    let plugins = install(config).await?;
+    let sign = Client::new(&config.sockets.sign(), Role::Verify, loaded.digest);
+    Ok(Verifiers {
+        profiles: config.profile.clone(),
+        plugins,
+        challenges: Arc::new(Challenges::new(store.clone(), challenge_key)),
+        kv: Kv::new(store.clone(), Arc::clone(&column_key)),
+        column_key,
+        store,
+        approval_key,
+        approval_lifetime: config.approval.lifetime_seconds.into(),
+        config_digest: loaded.digest,
+        denials: Denials::to(sign),
+    })
+}
+
+/// Installs every plug-in of the config; one that is not right refuses the start by name.
+async fn install(config: &Config) -> Result<BTreeMap<String, Installed>, StartError> {
+    let about = "the sandbox";
+    let sandbox =
+        Arc::new(Sandbox::new(pool_size(config.plugin.values())).map_err(StartError::of(about))?);
+    let program = std::env::current_exe().map_err(StartError::of(about))?;
+    let folder = config.verify.state.join("artefacts");
+    let compiler = Compiler::Child(ChildCompiler::new(program));
+    let mut catalog =
+        Catalog::open(sandbox, &folder, compiler).map_err(StartError::of("the plug-in catalog"))?;
+    let mut plugins = BTreeMap::new();
+    for (name, settings) in &config.plugin {
+        let installed = catalog.install(name, settings).await.map_err(|error| {
+            StartError::Unusable { what: format!("[plugin.{name}]"), why: error.to_string() }
+        })?;
+        tracing::info!(plugin = name, digest = %installed.plugin.digest(), "installed");
+        plugins.insert(
+            name.clone(),
+            Installed { plugin: installed.plugin, kv_entries: settings.limits.kv_entries },
+        );
+    }
+    Ok(plugins)
+}
+
+/// `serve` alone has business here.
+fn peer_rules(config: &Config) -> Result<PeerRules, StartError> {
+    let rules = PeerRules::new(config.mode == Mode::Lab).allow_own_in_lab(Role::Serve);
+    let uid = config.serve.user.as_ref().map(User::uid).transpose();
+    match (config.mode, uid) {
+        // In lab mode a user that this machine does not have is no obstacle.
+        (Mode::Lab, Ok(None) | Err(_)) => Ok(rules),
+        (Mode::Lab | Mode::Production, Ok(Some(uid))) => Ok(rules.allow(Role::Serve, uid)),
+        (Mode::Production, Ok(None)) => Err(StartError::Unusable {
+            what: "[serve] user".into(),
+            why: "must be set outside lab mode".into(),
+        }),
+        (Mode::Production, Err(error)) => Err(StartError::of("[serve] user")(error)),
+    }
+}
+
+async fn sweep(store: Store, mut stop: watch::Receiver<bool>) {
+    loop {
+        let now = now();
+        let swept = store
+            .write(move |tx| Ok((challenges::sweep(tx, REMEMBER, now)?, kv::sweep(tx, now)?)))
+            .await;
+        if let Err(error) = swept {
+            tracing::warn!(%error, "what has expired could not be removed");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+            _ = async { stop.wait_for(|stop| *stop).await.is_ok() } => return,
+        }
+    }
+}
+
+async fn wait_for_signal() -> Result<(), StartError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::of("signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::of("signals"))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Seconds since 1970 UTC.
+fn now() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
