@@ -219,9 +219,9 @@ impl KeyTransport {
         match self {
             KeyTransport::Pkcs1v15 => identifier(oid::RSA_ENCRYPTION, &tlv::null()),
             // Absent means SHA-1 in both fields (RFC 8017 §A.2.1).
-            KeyTransport::Oaep {
-                digest: DigestAlgorithm::Sha1,
-            } => identifier(oid::RSA_OAEP, &tlv::sequence(&[])),
+            KeyTransport::Oaep { digest: DigestAlgorithm::Sha1 } => {
+                identifier(oid::RSA_OAEP, &tlv::sequence(&[]))
+            }
             KeyTransport::Oaep { digest } => {
                 let mgf = identifier(oid::MGF1, &digest_identifier(digest));
                 identifier(
@@ -278,18 +278,11 @@ pub(crate) struct AlgorithmIdentifier<'a> {
 impl<'a> AlgorithmIdentifier<'a> {
     pub(crate) fn read(element: &Element<'a>) -> Result<Self, TlvError> {
         if element.tag != tlv::SEQUENCE {
-            return Err(TlvError::Tag {
-                expected: tlv::SEQUENCE,
-                found: element.tag,
-            });
+            return Err(TlvError::Tag { expected: tlv::SEQUENCE, found: element.tag });
         }
         let mut reader = element.reader();
         let oid = reader.expect(tlv::OBJECT_IDENTIFIER)?.content;
-        let parameters = if reader.is_empty() {
-            None
-        } else {
-            Some(reader.next()?)
-        };
+        let parameters = if reader.is_empty() { None } else { Some(reader.next()?) };
         reader.finish()?;
         Ok(AlgorithmIdentifier { oid, parameters })
     }
@@ -331,16 +324,10 @@ fn oaep_digest(parameters: Option<Element<'_>>) -> Result<DigestAlgorithm, Algor
     let label_is_empty = label.is_none_or(|label| {
         AlgorithmIdentifier::read(&label).is_ok_and(|source| {
             source.is(oid::P_SPECIFIED)
-                && source
-                    .parameters
-                    .is_some_and(|label| label.whole == [tlv::OCTET_STRING, 0])
+                && source.parameters.is_some_and(|label| label.whole == [tlv::OCTET_STRING, 0])
         })
     });
-    if mgf == digest && label_is_empty {
-        Ok(digest)
-    } else {
-        Err(WRONG)
-    }
+    if mgf == digest && label_is_empty { Ok(digest) } else { Err(WRONG) }
 }
 
 fn explicit<'a>(reader: &mut tlv::Reader<'a>, tag: u8) -> Result<Option<Element<'a>>, TlvError> {
@@ -359,9 +346,5 @@ fn plain_digest(element: &Element<'_>) -> Option<DigestAlgorithm> {
 
 fn mgf1_digest(element: &Element<'_>) -> Option<DigestAlgorithm> {
     let mgf = AlgorithmIdentifier::read(element).ok()?;
-    if mgf.is(oid::MGF1) {
-        plain_digest(&mgf.parameters?)
-    } else {
-        None
-    }
+    if mgf.is(oid::MGF1) { plain_digest(&mgf.parameters?) } else { None }
 }

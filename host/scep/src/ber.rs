@@ -21,28 +21,17 @@ pub struct Bounds {
 impl Bounds {
     /// For what devices send: 64 KiB, 16 levels, 8192 elements. Real requests stay under 8 KiB,
     /// ten levels and 300 elements; Intune's challenges add some KiB.
-    pub const REQUEST: Bounds = Bounds {
-        size: 64 * 1024,
-        depth: 16,
-        nodes: 8 * 1024,
-    };
+    pub const REQUEST: Bounds = Bounds { size: 64 * 1024, depth: 16, nodes: 8 * 1024 };
 
     /// For what a client gets back: 4 MiB, because a GetCRL reply holds a whole CRL.
-    pub const REPLY: Bounds = Bounds {
-        size: 4 * 1024 * 1024,
-        depth: 16,
-        nodes: 512 * 1024,
-    };
+    pub const REPLY: Bounds = Bounds { size: 4 * 1024 * 1024, depth: 16, nodes: 512 * 1024 };
 
     /// The largest size that [`Bounds::with_size`] takes, in bytes.
     pub const LARGEST_REQUEST: usize = 1024 * 1024;
 
     /// [`Bounds::REQUEST`] with another size limit (in bytes, cut to [`Bounds::LARGEST_REQUEST`]).
     pub fn with_size(size: usize) -> Bounds {
-        Bounds {
-            size: size.min(Self::LARGEST_REQUEST),
-            ..Self::REQUEST
-        }
+        Bounds { size: size.min(Self::LARGEST_REQUEST), ..Self::REQUEST }
     }
 
     /// The size limit, in bytes.
@@ -104,10 +93,7 @@ pub enum BerError {
 /// as text) are dropped; anything else after the element is refused.
 pub(crate) fn normalise<'a>(input: &'a [u8], bounds: &Bounds) -> Result<Cow<'a, [u8]>, BerError> {
     if input.len() > bounds.size {
-        return Err(BerError::TooLarge {
-            limit: bounds.size,
-            found: input.len(),
-        });
+        return Err(BerError::TooLarge { limit: bounds.size, found: input.len() });
     }
     let mut normaliser = Normaliser { bounds, nodes: 0 };
     let (element, rest) = normaliser.element(input, 1)?;
@@ -157,15 +143,11 @@ impl Normaliser<'_> {
         depth: usize,
     ) -> Result<(Normal<'a>, &'a [u8]), BerError> {
         if depth > self.bounds.depth {
-            return Err(BerError::TooDeep {
-                limit: self.bounds.depth,
-            });
+            return Err(BerError::TooDeep { limit: self.bounds.depth });
         }
         self.nodes += 1;
         if self.nodes > self.bounds.nodes {
-            return Err(BerError::TooManyElements {
-                limit: self.bounds.nodes,
-            });
+            return Err(BerError::TooManyElements { limit: self.bounds.nodes });
         }
         let header = header(input)?;
         let body = input.get(header.len..).ok_or(BerError::Truncated)?;
@@ -184,13 +166,7 @@ impl Normaliser<'_> {
         } else {
             Cow::Owned(tlv::element(header.tag, &[content]))
         };
-        Ok((
-            Normal {
-                tag: header.tag,
-                der,
-            },
-            rest,
-        ))
+        Ok((Normal { tag: header.tag, der }, rest))
     }
 
     fn constructed<'a>(
@@ -244,13 +220,7 @@ impl Normaliser<'_> {
                 }
             }
         };
-        Ok((
-            Normal {
-                tag: header.tag,
-                der,
-            },
-            rest,
-        ))
+        Ok((Normal { tag: header.tag, der }, rest))
     }
 }
 
@@ -320,11 +290,7 @@ impl<'a> Children<'a> {
             return Err(BerError::BadString);
         }
         if tag != tlv::BIT_STRING {
-            return Ok(self
-                .parts
-                .iter()
-                .flat_map(|part| part.content().iter().copied())
-                .collect());
+            return Ok(self.parts.iter().flat_map(|part| part.content().iter().copied()).collect());
         }
         let mut unused = 0;
         let mut bits = vec![0];
@@ -383,31 +349,14 @@ fn header(input: &[u8]) -> Result<Header, BerError> {
     }
     let (&first, rest) = rest.split_first().ok_or(BerError::Truncated)?;
     match first {
-        0..=0x7f => Ok(Header {
-            tag,
-            len: 2,
-            content: Some(usize::from(first)),
-            minimal: true,
-        }),
-        0x80 => Ok(Header {
-            tag,
-            len: 2,
-            content: None,
-            minimal: false,
-        }),
+        0..=0x7f => Ok(Header { tag, len: 2, content: Some(usize::from(first)), minimal: true }),
+        0x80 => Ok(Header { tag, len: 2, content: None, minimal: false }),
         0x81..=0x84 => {
             let count = usize::from(first & 0x7f);
             let bytes = rest.get(..count).ok_or(BerError::Truncated)?;
-            let len = bytes
-                .iter()
-                .fold(0usize, |len, byte| len << 8 | usize::from(*byte));
+            let len = bytes.iter().fold(0usize, |len, byte| len << 8 | usize::from(*byte));
             let minimal = tlv::header_len(len) == 2 + count;
-            Ok(Header {
-                tag,
-                len: 2 + count,
-                content: Some(len),
-                minimal,
-            })
+            Ok(Header { tag, len: 2 + count, content: Some(len), minimal })
         }
         _ => Err(BerError::BadLength),
     }

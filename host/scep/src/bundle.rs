@@ -23,10 +23,8 @@ impl Bundle {
     pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Bundle, ParseError> {
         let der = ber::normalise(bytes, bounds)?;
         let signed = SignedData::read(&der)?;
-        let certificates = signed
-            .plain_certificates()
-            .map(Certificate::parse)
-            .collect::<Result<_, _>>()?;
+        let certificates =
+            signed.plain_certificates().map(Certificate::parse).collect::<Result<_, _>>()?;
         let crls = signed
             .crls
             .iter()
@@ -51,11 +49,7 @@ pub fn ca_bundle(certificates: &[Certificate]) -> Vec<u8> {
 /// covers the set.
 pub(crate) fn degenerate(certificates: &[&[u8]], crls: &[&[u8]]) -> Vec<u8> {
     let optional = |tag, members: &[&[u8]]| {
-        if members.is_empty() {
-            Vec::new()
-        } else {
-            tlv::element(tag, members)
-        }
+        if members.is_empty() { Vec::new() } else { tlv::element(tag, members) }
     };
     let signed_data = tlv::sequence(&[
         &tlv::small_integer(1),

@@ -51,27 +51,17 @@ impl Capabilities {
 
     /// With renewal.
     pub fn with_renewal(self) -> Capabilities {
-        Capabilities {
-            renewal: true,
-            ..self
-        }
+        Capabilities { renewal: true, ..self }
     }
 
     /// With GetNextCACert.
     pub fn with_next_ca_cert(self) -> Capabilities {
-        Capabilities {
-            get_next_ca_cert: true,
-            ..self
-        }
+        Capabilities { get_next_ca_cert: true, ..self }
     }
 
     /// With the lines that the legacy switches stand for.
     pub fn with_legacy(self, legacy: &LegacyAlgorithms) -> Capabilities {
-        Capabilities {
-            triple_des: legacy.triple_des,
-            sha1: legacy.sha1_signatures,
-            ..self
-        }
+        Capabilities { triple_des: legacy.triple_des, sha1: legacy.sha1_signatures, ..self }
     }
 
     /// Reads the body of an answer: one keyword a line, any case, unknown ones passed over.
@@ -145,26 +135,14 @@ mod tests {
     #[test]
     fn a_modern_server_offers_no_old_algorithm_and_no_renewal() {
         let text = Capabilities::MODERN.to_string();
-        assert_eq!(
-            text,
-            "AES\nPOSTPKIOperation\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n"
-        );
+        assert_eq!(text, "AES\nPOSTPKIOperation\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n");
     }
 
     #[test]
     fn legacy_switches_show_as_lines() {
-        let legacy = LegacyAlgorithms {
-            triple_des: true,
-            ..LegacyAlgorithms::default()
-        };
-        let text = Capabilities::MODERN
-            .with_renewal()
-            .with_legacy(&legacy)
-            .to_string();
-        assert!(
-            text.contains("\nDES3\n") && text.contains("\nRenewal\n"),
-            "{text}"
-        );
+        let legacy = LegacyAlgorithms { triple_des: true, ..LegacyAlgorithms::default() };
+        let text = Capabilities::MODERN.with_renewal().with_legacy(&legacy).to_string();
+        assert!(text.contains("\nDES3\n") && text.contains("\nRenewal\n"), "{text}");
         assert!(!text.contains("SHA-1\n"), "{text}");
     }
 

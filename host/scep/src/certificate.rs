@@ -138,8 +138,7 @@ impl Certificate {
 
     /// Whether the key is an RSA key, which a message can be encrypted to.
     pub fn has_rsa_key(&self) -> bool {
-        self.public_key()
-            .is_ok_and(|key| matches!(key.algorithm(), KeyAlgorithm::Rsa { .. }))
+        self.public_key().is_ok_and(|key| matches!(key.algorithm(), KeyAlgorithm::Rsa { .. }))
     }
 
     /// IssuerAndSerialNumber with the very bytes of the certificate.
@@ -149,9 +148,8 @@ impl Certificate {
 
     /// The key if a device may have it here: RSA of 2048 to 4096 bits (T12 of the threat model).
     pub(crate) fn rsa_key(&self) -> Result<&PublicKey, AlgorithmError> {
-        let key = self
-            .public_key()
-            .map_err(|error| AlgorithmError::SignerKey(error.to_string()))?;
+        let key =
+            self.public_key().map_err(|error| AlgorithmError::SignerKey(error.to_string()))?;
         match key.algorithm() {
             KeyAlgorithm::Rsa { bits: 2048..=4096 } => Ok(key),
             KeyAlgorithm::EcP256 | KeyAlgorithm::EcP384 | KeyAlgorithm::EcP521 => {
@@ -185,11 +183,7 @@ impl Extensions {
             extension.optional(tlv::BOOLEAN)?;
             let value = extension.expect(tlv::OCTET_STRING)?.content;
             extension.finish()?;
-            let looked_at = [
-                oid::SUBJECT_KEY_IDENTIFIER,
-                oid::KEY_USAGE,
-                oid::BASIC_CONSTRAINTS,
-            ];
+            let looked_at = [oid::SUBJECT_KEY_IDENTIFIER, oid::KEY_USAGE, oid::BASIC_CONSTRAINTS];
             if looked_at.iter().any(|wanted| wanted.as_bytes() == id) {
                 if seen.contains(&id) {
                     return Err(CertificateError::RepeatedExtension(oid::dotted(id)));
@@ -213,13 +207,6 @@ impl Extensions {
 
 /// KeyUsage counts its bits from the top of the first byte (RFC 5280 §4.2.1.3).
 fn read_key_usage(value: &[u8]) -> Result<KeyUsage, CertificateError> {
-    let bits = tlv::only(value, tlv::BIT_STRING)?
-        .content
-        .get(1)
-        .copied()
-        .unwrap_or_default();
-    Ok(KeyUsage {
-        digital_signature: bits & 0x80 != 0,
-        key_encipherment: bits & 0x20 != 0,
-    })
+    let bits = tlv::only(value, tlv::BIT_STRING)?.content.get(1).copied().unwrap_or_default();
+    Ok(KeyUsage { digital_signature: bits & 0x80 != 0, key_encipherment: bits & 0x20 != 0 })
 }

@@ -110,9 +110,7 @@ impl Enveloped {
     ) -> Result<Addressed<'_>, Refused> {
         let certificates: Vec<&Certificate> = certificates.into_iter().collect();
         for recipient in &self.recipients {
-            let found = certificates
-                .iter()
-                .position(|ours| recipient.identifier.names(ours));
+            let found = certificates.iter().position(|ours| recipient.identifier.names(ours));
             if let Some(certificate) = found {
                 return Ok(Addressed {
                     certificate,
@@ -132,11 +130,7 @@ impl Enveloped {
     pub fn decrypt(&self, content_key: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
         let (mut plain, good, len) = self.decrypt_blocks(content_key)?;
         plain.truncate(len);
-        if bool::from(good) {
-            Ok(plain)
-        } else {
-            Err(NotOpened)
-        }
+        if bool::from(good) { Ok(plain) } else { Err(NotOpened) }
     }
 
     /// All plain blocks, whether their padding is good, and their length without it.
@@ -183,11 +177,7 @@ impl Recipient {
         let transport = KeyTransport::read(&AlgorithmIdentifier::read(&algorithm)?);
         let encrypted_key = recipient.expect(tlv::OCTET_STRING)?.content.to_vec();
         recipient.finish()?;
-        Ok(Recipient {
-            identifier,
-            transport,
-            encrypted_key,
-        })
+        Ok(Recipient { identifier, transport, encrypted_key })
     }
 }
 
@@ -232,18 +222,11 @@ impl<'a> Parts<'a> {
         let algorithm = AlgorithmIdentifier::read(&encrypted.expect(tlv::SEQUENCE)?)?;
         let ciphertext = encrypted.expect(tlv::CONTEXT_0_PRIMITIVE)?.content;
         encrypted.finish()?;
-        Ok(Parts {
-            recipients,
-            algorithm,
-            ciphertext,
-        })
+        Ok(Parts { recipients, algorithm, ciphertext })
     }
 }
 
-#[allow(
-    deprecated,
-    reason = "DES and Triple DES are let in by named legacy switches only"
-)]
+#[allow(deprecated, reason = "DES and Triple DES are let in by named legacy switches only")]
 pub(crate) fn algorithm(cipher: ContentCipher) -> &'static cipher::Algorithm {
     match cipher {
         ContentCipher::Aes128 => &cipher::AES_128,
@@ -287,14 +270,7 @@ mod tests {
                 let expected = (1..=block_len).contains(&usize::from(pad));
                 // A pad byte of 0 leaves 0xaa at the end, which is out of range as well.
                 assert_eq!(bool::from(good), expected, "{pad} in blocks of {block_len}");
-                assert_eq!(
-                    left,
-                    if expected {
-                        len - usize::from(pad)
-                    } else {
-                        len
-                    }
-                );
+                assert_eq!(left, if expected { len - usize::from(pad) } else { len });
             }
         }
     }

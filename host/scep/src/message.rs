@@ -212,10 +212,7 @@ impl Message {
 
     /// The digest that an answer is signed with: the request's own where that is SHA-2.
     pub fn reply_digest(&self) -> DigestAlgorithm {
-        let declared = self
-            .signature_scheme()
-            .ok()
-            .and_then(SignatureScheme::digest);
+        let declared = self.signature_scheme().ok().and_then(SignatureScheme::digest);
         declared.map_or(DigestAlgorithm::Sha256, algorithm::modern)
     }
 
@@ -229,13 +226,7 @@ impl Message {
         let kind = RequestType::try_from(self.message_type()?).map_err(|_| Refused::NotARequest)?;
         let sender_nonce = self.required_nonce()?;
         let envelope = Enveloped::read(content, &self.bounds, legacy)?;
-        Ok(Request::new(
-            self.clone_head(),
-            kind,
-            sender_nonce,
-            envelope,
-            *legacy,
-        ))
+        Ok(Request::new(self.clone_head(), kind, sender_nonce, envelope, *legacy))
     }
 
     /// The signed content, once attributes, digest and signature are good.
@@ -276,25 +267,13 @@ impl Message {
         let key = self.signer.rsa_key()?;
         // SHA-1 was refused above where the profile does not let it in.
         let verifies = |form: &Vec<u8>| {
-            key.verify(
-                scheme,
-                LegacyDigests::Sha1,
-                form,
-                &self.signer_info.signature,
-            )
-            .is_ok()
+            key.verify(scheme, LegacyDigests::Sha1, form, &self.signer_info.signature).is_ok()
         };
-        if forms.iter().any(verifies) {
-            Ok(())
-        } else {
-            Err(Refused::Signature)
-        }
+        if forms.iter().any(verifies) { Ok(()) } else { Err(Refused::Signature) }
     }
 
     pub(crate) fn attributes(&self) -> Result<Attributes<'_>, Refused> {
-        self.signer_info
-            .signed_attributes()
-            .map_err(|_| Refused::MalformedAttribute("signedAttrs"))
+        self.signer_info.signed_attributes().map_err(|_| Refused::MalformedAttribute("signedAttrs"))
     }
 
     pub(crate) fn bounds(&self) -> &Bounds {
@@ -319,11 +298,7 @@ impl Message {
                     .iter()
                     .any(|known| known.as_bytes() == oid)
         };
-        match attributes
-            .all
-            .iter()
-            .find(|attribute| must_be_signed(attribute.oid))
-        {
+        match attributes.all.iter().find(|attribute| must_be_signed(attribute.oid)) {
             Some(attribute) => Err(Refused::UnsignedAttribute(oid::dotted(attribute.oid))),
             None => Ok(()),
         }
@@ -357,9 +332,7 @@ pub(crate) fn one<'a>(
 
 fn transaction_id(signer_info: &SignerInfo) -> Result<TransactionId, ParseError> {
     if !signer_info.has_signed_attributes() {
-        return Err(ParseError::NoTransactionId(
-            "there are no signed attributes",
-        ));
+        return Err(ParseError::NoTransactionId("there are no signed attributes"));
     }
     let attributes = signer_info.signed_attributes()?;
     let value = attributes.one(oid::TRANSACTION_ID).map_err(|error| {
@@ -369,9 +342,8 @@ fn transaction_id(signer_info: &SignerInfo) -> Result<TransactionId, ParseError>
             AttributeError::NotOneValue => "it has not exactly one value",
         })
     })?;
-    TransactionId::read(&value).ok_or(ParseError::NoTransactionId(
-        "it is not a string of 1 to 255 bytes",
-    ))
+    TransactionId::read(&value)
+        .ok_or(ParseError::NoTransactionId("it is not a string of 1 to 255 bytes"))
 }
 
 /// The certificate that the SignerInfo names. Others that cannot be read are passed over.
@@ -390,10 +362,7 @@ fn find_signer(
             Err(error) => unreadable = Some(error),
         }
     }
-    if let Some(certificate) = known
-        .iter()
-        .find(|known| signer_info.identifier.names(known))
-    {
+    if let Some(certificate) = known.iter().find(|known| signer_info.identifier.names(known)) {
         return Ok(certificate.clone());
     }
     match unreadable {

@@ -56,9 +56,7 @@ impl MessageType {
 
     /// The type of this number; nothing but the exact decimal text is one.
     pub(crate) fn from_number(text: &[u8]) -> Option<MessageType> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.number().as_bytes() == text)
+        Self::ALL.into_iter().find(|kind| kind.number().as_bytes() == text)
     }
 }
 

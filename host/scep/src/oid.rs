@@ -78,8 +78,6 @@ pub(crate) fn in_arc(identifier: &[u8], arc: ObjectIdentifier) -> bool {
 
 /// The identifier as dotted text, or as hex where it is none.
 pub(crate) fn dotted(identifier: &[u8]) -> String {
-    ObjectIdentifier::from_bytes(identifier).map_or_else(
-        |_| hex::encode(identifier),
-        |identifier| identifier.to_string(),
-    )
+    ObjectIdentifier::from_bytes(identifier)
+        .map_or_else(|_| hex::encode(identifier), |identifier| identifier.to_string())
 }

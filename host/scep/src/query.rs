@@ -97,15 +97,9 @@ impl Query {
         // Base64 makes 4 of 3, and each may be percent-encoded; newlines and other parameters.
         let limit = bounds.size().saturating_mul(4).saturating_add(4096);
         if raw.len() > limit {
-            return Err(QueryError::TooLong {
-                limit,
-                found: raw.len(),
-            });
+            return Err(QueryError::TooLong { limit, found: raw.len() });
         }
-        let mut query = Query {
-            operation: None,
-            message: None,
-        };
+        let mut query = Query { operation: None, message: None };
         let (mut has_operation, mut has_message) = (false, false);
         for parameter in raw.split('&') {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -142,14 +136,8 @@ impl Query {
                 other => standard.push(*other),
             }
         }
-        let message = BASE64
-            .decode(&standard)
-            .map_err(|_| QueryError::NotBase64)?;
-        if message.is_empty() {
-            Err(QueryError::NoMessage)
-        } else {
-            Ok(message)
-        }
+        let message = BASE64.decode(&standard).map_err(|_| QueryError::NotBase64)?;
+        if message.is_empty() { Err(QueryError::NoMessage) } else { Ok(message) }
     }
 }
 
@@ -162,8 +150,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 fn percent_decoded(value: &str) -> Result<Vec<u8>, QueryError> {
     let digit = |byte: Option<u8>| {
-        byte.and_then(|byte| char::from(byte).to_digit(16))
-            .ok_or(QueryError::PercentEncoding)
+        byte.and_then(|byte| char::from(byte).to_digit(16)).ok_or(QueryError::PercentEncoding)
     };
     let mut out = Vec::with_capacity(value.len());
     let mut bytes = value.bytes();
@@ -232,10 +219,7 @@ mod tests {
             ("message=AB%zz", QueryError::PercentEncoding),
             ("message=A*B=", QueryError::NotBase64),
             ("message=AAAA&message=AAAA", QueryError::Repeated("message")),
-            (
-                "operation=GetCACert&operation=GetCACert",
-                QueryError::Repeated("operation"),
-            ),
+            ("operation=GetCACert&operation=GetCACert", QueryError::Repeated("operation")),
             ("operation=Get", QueryError::UnknownOperation("Get".into())),
         ] {
             assert_eq!(message(raw), Err(error), "{raw}");
@@ -246,12 +230,6 @@ mod tests {
     fn an_endless_query_is_refused_before_it_is_decoded() {
         let raw = format!("message={}", "A".repeat(300_000));
         let limit = 4 * 64 * 1024 + 4096;
-        assert_eq!(
-            message(&raw),
-            Err(QueryError::TooLong {
-                limit,
-                found: 300_008
-            })
-        );
+        assert_eq!(message(&raw), Err(QueryError::TooLong { limit, found: 300_008 }));
     }
 }

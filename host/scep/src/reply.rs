@@ -39,12 +39,7 @@ impl<'m> CertRep<'m> {
 
     /// PENDING: the device asks again later.
     pub fn pending(to: &'m Message) -> CertRep<'m> {
-        CertRep {
-            to,
-            status: PkiStatus::Pending,
-            fail_info: None,
-            content: Vec::new(),
-        }
+        CertRep { to, status: PkiStatus::Pending, fail_info: None, content: Vec::new() }
     }
 
     /// SUCCESS with certificates: the issued one first, then its chain as far as the device is to
@@ -65,12 +60,7 @@ impl<'m> CertRep<'m> {
     fn with_content(to: &'m Request, plain: &[u8]) -> Result<CertRep<'m>, SealError> {
         let cipher = to.envelope().cipher().for_reply(to.legacy());
         let content = seal::envelope(plain, &[to.signer()], cipher, KeyTransport::Pkcs1v15)?;
-        Ok(CertRep {
-            to: to.message(),
-            status: PkiStatus::Success,
-            fail_info: None,
-            content,
-        })
+        Ok(CertRep { to: to.message(), status: PkiStatus::Success, fail_info: None, content })
     }
 
     /// The answer with everything but the signature of the responder (REP), whose RSA certificate

@@ -62,13 +62,7 @@ impl Request {
         envelope: Enveloped,
         legacy: LegacyAlgorithms,
     ) -> Request {
-        Request {
-            message,
-            kind,
-            sender_nonce,
-            envelope,
-            legacy,
-        }
+        Request { message, kind, sender_nonce, envelope, legacy }
     }
 
     /// The message that it came in, without its content: what an answer is made for.
@@ -104,9 +98,7 @@ impl Request {
     /// Whether the key that signed the message is the key that the PKCS#10 asks a certificate for.
     /// Where it is not, the message can only be a renewal.
     pub fn is_signed_with_key_of(&self, csr: &Csr) -> bool {
-        self.signer()
-            .public_key()
-            .is_ok_and(|key| key.key_bits() == csr.public_key().key_bits())
+        self.signer().public_key().is_ok_and(|key| key.key_bits() == csr.public_key().key_bits())
     }
 
     /// Opens the envelope with the content key and reads what the message type holds.
@@ -125,21 +117,17 @@ impl Request {
                     self.spend_a_verification();
                     return Err(NotOpened);
                 };
-                csr.verify_self_signature(self.legacy_digests())
-                    .map_err(|_| NotOpened)?;
+                csr.verify_self_signature(self.legacy_digests()).map_err(|_| NotOpened)?;
                 Ok(RequestData::Pkcs10(Box::new(csr)))
             }
             RequestType::CertPoll => {
-                let names = self
-                    .plain(content_key)
-                    .and_then(|plain| IssuerAndSubject::read(&plain));
+                let names =
+                    self.plain(content_key).and_then(|plain| IssuerAndSubject::read(&plain));
                 self.spend_a_verification();
                 names.map(RequestData::IssuerAndSubject)
             }
             RequestType::GetCert | RequestType::GetCrl => {
-                let names = self
-                    .plain(content_key)
-                    .and_then(|plain| IssuerAndSerial::read(&plain));
+                let names = self.plain(content_key).and_then(|plain| IssuerAndSerial::read(&plain));
                 self.spend_a_verification();
                 names.map(RequestData::IssuerAndSerial)
             }
@@ -162,11 +150,7 @@ impl Request {
     }
 
     fn legacy_digests(&self) -> LegacyDigests {
-        if self.legacy.sha1_signatures {
-            LegacyDigests::Sha1
-        } else {
-            LegacyDigests::Refused
-        }
+        if self.legacy.sha1_signatures { LegacyDigests::Sha1 } else { LegacyDigests::Refused }
     }
 
     pub(crate) fn legacy(&self) -> &LegacyAlgorithms {

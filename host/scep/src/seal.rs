@@ -106,13 +106,10 @@ fn wrap(
         PublicEncryptingKey::from_der(recipient.spki_der()).map_err(|_| SealError::RecipientKey)?;
     let mut encrypted = vec![0; key.key_size_bytes()];
     let len = match transport {
-        KeyTransport::Pkcs1v15 => Pkcs1PublicEncryptingKey::new(key).and_then(|key| {
-            key.encrypt(content_key, &mut encrypted)
-                .map(|bytes| bytes.len())
-        }),
+        KeyTransport::Pkcs1v15 => Pkcs1PublicEncryptingKey::new(key)
+            .and_then(|key| key.encrypt(content_key, &mut encrypted).map(|bytes| bytes.len())),
         KeyTransport::Oaep { digest } => OaepPublicEncryptingKey::new(key).and_then(|key| {
-            key.encrypt(oaep(digest), content_key, &mut encrypted, None)
-                .map(|bytes| bytes.len())
+            key.encrypt(oaep(digest), content_key, &mut encrypted, None).map(|bytes| bytes.len())
         }),
     }
     .map_err(|_| SealError::RecipientKey)?;

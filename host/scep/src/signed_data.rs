@@ -123,10 +123,7 @@ impl Identifier {
                 reader.finish()?;
                 Ok(Identifier::IssuerAndSerial { issuer, serial })
             }
-            found => Err(TlvError::Tag {
-                expected: tlv::SEQUENCE,
-                found,
-            }),
+            found => Err(TlvError::Tag { expected: tlv::SEQUENCE, found }),
         }
     }
 
@@ -162,23 +159,12 @@ impl SignerInfo {
         info.expect(tlv::INTEGER)?;
         let identifier = Identifier::read(&info.next()?)?;
         let digest = info.expect(tlv::SEQUENCE)?.whole.to_vec();
-        let signed = info
-            .optional(tlv::CONTEXT_0)?
-            .map(|element| element.whole.to_vec());
+        let signed = info.optional(tlv::CONTEXT_0)?.map(|element| element.whole.to_vec());
         let signature_algorithm = info.expect(tlv::SEQUENCE)?.whole.to_vec();
         let signature = info.expect(tlv::OCTET_STRING)?.content.to_vec();
-        let unsigned = info
-            .optional(tlv::CONTEXT_1)?
-            .map(|element| element.whole.to_vec());
+        let unsigned = info.optional(tlv::CONTEXT_1)?.map(|element| element.whole.to_vec());
         info.finish()?;
-        Ok(SignerInfo {
-            identifier,
-            digest,
-            signed,
-            signature_algorithm,
-            signature,
-            unsigned,
-        })
+        Ok(SignerInfo { identifier, digest, signed, signature_algorithm, signature, unsigned })
     }
 
     pub(crate) fn scheme(&self) -> Result<SignatureScheme, AlgorithmError> {
@@ -213,15 +199,8 @@ impl SignerInfo {
             .map(|attribute| attribute.whole.to_vec())
             .collect();
         tlv::sort_set(&mut members);
-        let sorted = tlv::element(
-            tlv::SET,
-            &members.iter().map(Vec::as_slice).collect::<Vec<_>>(),
-        );
-        if sorted == received {
-            Ok(vec![received])
-        } else {
-            Ok(vec![received, sorted])
-        }
+        let sorted = tlv::element(tlv::SET, &members.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        if sorted == received { Ok(vec![received]) } else { Ok(vec![received, sorted]) }
     }
 }
 
@@ -261,11 +240,7 @@ impl<'a> Attributes<'a> {
             let oid = attribute.expect(tlv::OBJECT_IDENTIFIER)?.content;
             let values = attribute.expect(tlv::SET)?;
             attribute.finish()?;
-            all.push(Attribute {
-                whole: element.whole,
-                oid,
-                values,
-            });
+            all.push(Attribute { whole: element.whole, oid, values });
         }
         Ok(Attributes { all })
     }
@@ -275,21 +250,14 @@ impl<'a> Attributes<'a> {
         &self,
         oid: const_oid::ObjectIdentifier,
     ) -> Result<Element<'a>, AttributeError> {
-        let mut same = self
-            .all
-            .iter()
-            .filter(|attribute| attribute.oid == oid.as_bytes());
+        let mut same = self.all.iter().filter(|attribute| attribute.oid == oid.as_bytes());
         let attribute = same.next().ok_or(AttributeError::Missing)?;
         if same.next().is_some() {
             return Err(AttributeError::Repeated);
         }
         let mut values = attribute.values.reader();
         let value = values.next().map_err(|_| AttributeError::NotOneValue)?;
-        if values.is_empty() {
-            Ok(value)
-        } else {
-            Err(AttributeError::NotOneValue)
-        }
+        if values.is_empty() { Ok(value) } else { Err(AttributeError::NotOneValue) }
     }
 
     /// The identifier of the first attribute that comes twice.
@@ -305,18 +273,12 @@ impl<'a> Attributes<'a> {
 
 /// Attribute in DER with one value.
 pub(crate) fn attribute(oid: const_oid::ObjectIdentifier, value: &[u8]) -> Vec<u8> {
-    tlv::sequence(&[
-        &algorithm::object_identifier(oid),
-        &tlv::element(tlv::SET, &[value]),
-    ])
+    tlv::sequence(&[&algorithm::object_identifier(oid), &tlv::element(tlv::SET, &[value])])
 }
 
 /// ContentInfo { type, `[0]` content } in DER.
 pub(crate) fn content_info(oid: const_oid::ObjectIdentifier, content: &[u8]) -> Vec<u8> {
-    tlv::sequence(&[
-        &algorithm::object_identifier(oid),
-        &tlv::element(tlv::CONTEXT_0, &[content]),
-    ])
+    tlv::sequence(&[&algorithm::object_identifier(oid), &tlv::element(tlv::CONTEXT_0, &[content])])
 }
 
 /// A message that lacks nothing but the signature, so that the signing key may live elsewhere.
@@ -339,17 +301,9 @@ impl ToBeSigned {
         signer: &Certificate,
     ) -> ToBeSigned {
         let message_digest = tlv::element(tlv::OCTET_STRING, &[&digest.digest(&content)]);
-        attributes.push(attribute(
-            oid::CONTENT_TYPE,
-            &algorithm::object_identifier(oid::DATA),
-        ));
+        attributes.push(attribute(oid::CONTENT_TYPE, &algorithm::object_identifier(oid::DATA)));
         attributes.push(attribute(oid::MESSAGE_DIGEST, &message_digest));
-        ToBeSigned {
-            content,
-            attributes: tlv::set_of(attributes),
-            digest,
-            signer: signer.clone(),
-        }
+        ToBeSigned { content, attributes: tlv::set_of(attributes), digest, signer: signer.clone() }
     }
 
     /// The bytes to sign with RSASSA-PKCS1-v1_5 and [`ToBeSigned::digest`] (not hashed yet).
@@ -388,10 +342,7 @@ impl ToBeSigned {
         ]);
         let encapsulated = tlv::sequence(&[
             &algorithm::object_identifier(oid::DATA),
-            &tlv::element(
-                tlv::CONTEXT_0,
-                &[&tlv::element(tlv::OCTET_STRING, &[&self.content])],
-            ),
+            &tlv::element(tlv::CONTEXT_0, &[&tlv::element(tlv::OCTET_STRING, &[&self.content])]),
         ]);
         let signed_data = tlv::sequence(&[
             &tlv::small_integer(1),

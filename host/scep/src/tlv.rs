@@ -86,55 +86,32 @@ impl<'a> Reader<'a> {
             0x81..=0x84 => {
                 let count = first & 0x7f;
                 let bytes = self.rest.get(2..2 + count).ok_or(TlvError::Truncated)?;
-                (
-                    2 + count,
-                    bytes
-                        .iter()
-                        .fold(0, |len, byte| len << 8 | usize::from(*byte)),
-                )
+                (2 + count, bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)))
             }
             _ => return Err(TlvError::Truncated),
         };
-        let whole = self
-            .rest
-            .get(..header.saturating_add(len))
-            .ok_or(TlvError::Truncated)?;
+        let whole = self.rest.get(..header.saturating_add(len)).ok_or(TlvError::Truncated)?;
         self.rest = self.rest.get(whole.len()..).unwrap_or_default();
-        Ok(Element {
-            tag,
-            whole,
-            content: whole.get(header..).unwrap_or_default(),
-        })
+        Ok(Element { tag, whole, content: whole.get(header..).unwrap_or_default() })
     }
 
     /// The next element, which must have this tag.
     pub(crate) fn expect(&mut self, tag: u8) -> Result<Element<'a>, TlvError> {
         let found = self.peek().ok_or(TlvError::Truncated)?;
         if found != tag {
-            return Err(TlvError::Tag {
-                expected: tag,
-                found,
-            });
+            return Err(TlvError::Tag { expected: tag, found });
         }
         self.next()
     }
 
     /// The next element if it has this tag.
     pub(crate) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, TlvError> {
-        if self.peek() == Some(tag) {
-            self.next().map(Some)
-        } else {
-            Ok(None)
-        }
+        if self.peek() == Some(tag) { self.next().map(Some) } else { Ok(None) }
     }
 
     /// Nothing may be left.
     pub(crate) fn finish(&self) -> Result<(), TlvError> {
-        if self.is_empty() {
-            Ok(())
-        } else {
-            Err(TlvError::Surplus(self.rest.len()))
-        }
+        if self.is_empty() { Ok(()) } else { Err(TlvError::Surplus(self.rest.len())) }
     }
 }
 
@@ -148,9 +125,7 @@ pub(crate) fn only(input: &[u8], tag: u8) -> Result<Element<'_>, TlvError> {
 
 /// The content of an element that is known to be well-formed; empty otherwise.
 pub(crate) fn content_of(element: &[u8]) -> &[u8] {
-    Reader::new(element)
-        .next()
-        .map_or(&[], |element| element.content)
+    Reader::new(element).next().map_or(&[], |element| element.content)
 }
 
 /// An element made of a tag and the parts of its content.

@@ -25,20 +25,14 @@ impl TransactionId {
         if text.is_empty() || text.len() > Self::LONGEST || !text.bytes().all(printable) {
             return None;
         }
-        Some(TransactionId {
-            tag: tlv::PRINTABLE_STRING,
-            bytes: text.as_bytes().to_vec(),
-        })
+        Some(TransactionId { tag: tlv::PRINTABLE_STRING, bytes: text.as_bytes().to_vec() })
     }
 
     /// The recommended form: the hash of the public key, so that a retry repeats it
     /// (RFC 8894 §3.2.1.1).
     pub fn of_public_key(spki_der: &[u8]) -> TransactionId {
         let digest = countersign_profile::DigestAlgorithm::Sha256.digest(spki_der);
-        TransactionId {
-            tag: tlv::PRINTABLE_STRING,
-            bytes: hex::encode(digest).into_bytes(),
-        }
+        TransactionId { tag: tlv::PRINTABLE_STRING, bytes: hex::encode(digest).into_bytes() }
     }
 
     /// The bytes as they came.
@@ -59,10 +53,7 @@ impl TransactionId {
         if !text || value.content.is_empty() || value.content.len() > Self::LONGEST {
             return None;
         }
-        Some(TransactionId {
-            tag: value.tag,
-            bytes: value.content.to_vec(),
-        })
+        Some(TransactionId { tag: value.tag, bytes: value.content.to_vec() })
     }
 
     pub(crate) fn to_der(&self) -> Vec<u8> {
@@ -96,9 +87,7 @@ impl Nonce {
 
     /// A nonce with these bytes; `None` if it has fewer than 8 or more than 64.
     pub fn new(bytes: &[u8]) -> Option<Nonce> {
-        (8..=64)
-            .contains(&bytes.len())
-            .then(|| Nonce(bytes.to_vec()))
+        (8..=64).contains(&bytes.len()).then(|| Nonce(bytes.to_vec()))
     }
 
     /// The bytes.
@@ -107,11 +96,7 @@ impl Nonce {
     }
 
     pub(crate) fn read(value: &Element<'_>) -> Option<Nonce> {
-        if value.tag == tlv::OCTET_STRING {
-            Nonce::new(value.content)
-        } else {
-            None
-        }
+        if value.tag == tlv::OCTET_STRING { Nonce::new(value.content) } else { None }
     }
 
     pub(crate) fn to_der(&self) -> Vec<u8> {

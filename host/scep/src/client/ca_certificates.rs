@@ -39,9 +39,7 @@ impl CaCertificates {
         let certificates = if is_cms || body.get(1) == Some(&0x80) {
             Bundle::parse(body, &Bounds::REPLY)?.certificates
         } else {
-            let end = tlv::Reader::new(body)
-                .next()
-                .map_or(body.len(), |outer| outer.whole.len());
+            let end = tlv::Reader::new(body).next().map_or(body.len(), |outer| outer.whole.len());
             vec![Certificate::parse(body.get(..end).unwrap_or(body))?]
         };
         if certificates.is_empty() {
@@ -58,14 +56,9 @@ impl CaCertificates {
     /// The CA's certificate that RA certificates name as issuer, else the first CA certificate:
     /// whose fingerprint the user compares.
     pub fn ca(&self) -> Option<&Certificate> {
-        let cas = || {
-            self.certificates
-                .iter()
-                .filter(|certificate| certificate.is_ca())
-        };
+        let cas = || self.certificates.iter().filter(|certificate| certificate.is_ca());
         let of_ra = cas().find(|ca| {
-            self.registration_authorities()
-                .any(|ra| ra.issuer_der() == ca.subject_der())
+            self.registration_authorities().any(|ra| ra.issuer_der() == ca.subject_der())
         });
         of_ra.or_else(|| cas().next())
     }
@@ -74,19 +67,12 @@ impl CaCertificates {
     /// key usage will do), else the CA's. RSA only.
     pub fn recipient(&self) -> Option<&Certificate> {
         let rsa = |certificate: &&Certificate| certificate.has_rsa_key();
-        let for_encryption = self
-            .registration_authorities()
-            .filter(rsa)
-            .find(|certificate| {
-                certificate
-                    .key_usage()
-                    .is_some_and(|usage| usage.key_encipherment)
-            });
+        let for_encryption = self.registration_authorities().filter(rsa).find(|certificate| {
+            certificate.key_usage().is_some_and(|usage| usage.key_encipherment)
+        });
         for_encryption
             .or_else(|| {
-                self.registration_authorities()
-                    .filter(rsa)
-                    .find(|ra| ra.key_usage().is_none())
+                self.registration_authorities().filter(rsa).find(|ra| ra.key_usage().is_none())
             })
             .or_else(|| self.ca().filter(rsa))
             // A lone certificate is all that a simple server has.
@@ -97,8 +83,6 @@ impl CaCertificates {
     }
 
     fn registration_authorities(&self) -> impl Iterator<Item = &Certificate> {
-        self.certificates
-            .iter()
-            .filter(|certificate| !certificate.is_ca())
+        self.certificates.iter().filter(|certificate| !certificate.is_ca())
     }
 }

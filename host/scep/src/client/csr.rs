@@ -75,10 +75,8 @@ impl SelfSigned<'_> {
     /// keyEncipherment, because it signs the request and the answer is encrypted to it.
     pub fn sign(&self, key: &DeviceKey) -> Result<Certificate, DeviceKeyError> {
         let name = subject(self.names);
-        let validity = tlv::sequence(&[
-            &time(self.validity.not_before),
-            &time(self.validity.not_after),
-        ]);
+        let validity =
+            tlv::sequence(&[&time(self.validity.not_before), &time(self.validity.not_after)]);
         // A positive serial number of 16 bytes that a retry repeats.
         let digest = DigestAlgorithm::Sha256.digest(key.spki_der());
         let mut serial = digest.get(..16).unwrap_or_default().to_vec();
@@ -116,10 +114,7 @@ fn set_attribute(oid: const_oid::ObjectIdentifier, value: &[u8]) -> Vec<u8> {
 }
 
 fn extension(oid: const_oid::ObjectIdentifier, value: &[u8]) -> Vec<u8> {
-    tlv::sequence(&[
-        &object_identifier(oid),
-        &tlv::element(tlv::OCTET_STRING, &[value]),
-    ])
+    tlv::sequence(&[&object_identifier(oid), &tlv::element(tlv::OCTET_STRING, &[value])])
 }
 
 /// The attributes among the names, as a Name.
@@ -162,21 +157,17 @@ fn general_name(name: &Name) -> Option<Vec<u8>> {
         San::Email { 0: mailbox, .. } => tlv::element(0x81, &[mailbox.as_bytes()]),
         San::Dns { 0: host, .. } => tlv::element(0x82, &[host.as_bytes()]),
         San::Uri { 0: uri, .. } => tlv::element(0x86, &[uri.as_bytes()]),
-        San::Ip {
-            0: std::net::IpAddr::V4(address),
-            ..
-        } => tlv::element(0x87, &[&address.octets()]),
-        San::Ip {
-            0: std::net::IpAddr::V6(address),
-            ..
-        } => tlv::element(0x87, &[&address.octets()]),
+        San::Ip { 0: std::net::IpAddr::V4(address), .. } => {
+            tlv::element(0x87, &[&address.octets()])
+        }
+        San::Ip { 0: std::net::IpAddr::V6(address), .. } => {
+            tlv::element(0x87, &[&address.octets()])
+        }
         San::Upn { 0: user, .. } => {
             let value = tlv::element(tlv::UTF8_STRING, &[user.as_bytes()]);
             other_name(&object_identifier(oid::USER_PRINCIPAL_NAME), &value)
         }
-        San::Other {
-            0: kind, 1: value, ..
-        } => other_name(&kind.to_der(), value),
+        San::Other { 0: kind, 1: value, .. } => other_name(&kind.to_der(), value),
         San::Directory { 0: directory, .. } => {
             let rdns: Vec<Vec<u8>> = directory.attributes().map(relative_name).collect();
             let name = tlv::sequence(&rdns.iter().map(Vec::as_slice).collect::<Vec<_>>());
@@ -186,10 +177,7 @@ fn general_name(name: &Name) -> Option<Vec<u8>> {
 }
 
 fn other_name(kind: &[u8], value: &[u8]) -> Vec<u8> {
-    tlv::element(
-        tlv::CONTEXT_0,
-        &[kind, &tlv::element(tlv::CONTEXT_0, &[value])],
-    )
+    tlv::element(tlv::CONTEXT_0, &[kind, &tlv::element(tlv::CONTEXT_0, &[value])])
 }
 
 /// UTCTime before 2050, GeneralizedTime from then on (RFC 5280 §4.1.2.5).
@@ -215,11 +203,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 

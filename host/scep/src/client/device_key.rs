@@ -70,12 +70,7 @@ impl DeviceKey {
             PrivateDecryptingKey::from_pkcs8(pkcs8).map_err(|_| DeviceKeyError::NotAKey)?;
         let key = tlv::element(tlv::BIT_STRING, &[&[0], signing.public_key().as_ref()]);
         let spki = tlv::sequence(&[&identifier(oid::RSA_ENCRYPTION, &tlv::null()), &key]);
-        Ok(DeviceKey {
-            signing,
-            opening,
-            pkcs8: Zeroizing::new(pkcs8.to_vec()),
-            spki,
-        })
+        Ok(DeviceKey { signing, opening, pkcs8: Zeroizing::new(pkcs8.to_vec()), spki })
     }
 
     /// The key in PKCS#8 DER.
@@ -111,17 +106,11 @@ impl DeviceKey {
         let key = self.opening.clone();
         let found = match addressed.transport {
             KeyTransport::Pkcs1v15 => Pkcs1PrivateDecryptingKey::new(key).and_then(|key| {
-                key.decrypt(addressed.encrypted_key, &mut content_key)
-                    .map(|bytes| bytes.len())
+                key.decrypt(addressed.encrypted_key, &mut content_key).map(|bytes| bytes.len())
             }),
             KeyTransport::Oaep { digest } => OaepPrivateDecryptingKey::new(key).and_then(|key| {
-                key.decrypt(
-                    seal::oaep(digest),
-                    addressed.encrypted_key,
-                    &mut content_key,
-                    None,
-                )
-                .map(|bytes| bytes.len())
+                key.decrypt(seal::oaep(digest), addressed.encrypted_key, &mut content_key, None)
+                    .map(|bytes| bytes.len())
             }),
         };
         content_key.truncate(found.map_err(|_| DeviceKeyError::Failed)?);
@@ -132,10 +121,6 @@ impl DeviceKey {
 /// Shows the size and nothing of the key.
 impl std::fmt::Debug for DeviceKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "DeviceKey(RSA-{})",
-            self.signing.public_modulus_len() * 8
-        )
+        write!(f, "DeviceKey(RSA-{})", self.signing.public_modulus_len() * 8)
     }
 }

@@ -93,22 +93,13 @@ impl Outgoing<'_> {
         let kind = MessageType::from(self.ask.kind()).number();
         let kind = tlv::element(tlv::PRINTABLE_STRING, &[kind.as_bytes()]);
         let sealing = self.sealing;
-        let content = seal::envelope(
-            &self.ask.data(),
-            &[self.recipient],
-            sealing.cipher,
-            sealing.transport,
-        )?;
+        let content =
+            seal::envelope(&self.ask.data(), &[self.recipient], sealing.cipher, sealing.transport)?;
         let attributes = vec![
             attribute(oid::MESSAGE_TYPE, &kind),
             attribute(oid::TRANSACTION_ID, &self.transaction_id.to_der()),
             attribute(oid::SENDER_NONCE, &self.sender_nonce.to_der()),
         ];
-        Ok(ToBeSigned::new(
-            content,
-            attributes,
-            sealing.digest,
-            self.signer,
-        ))
+        Ok(ToBeSigned::new(content, attributes, sealing.digest, self.signer))
     }
 }

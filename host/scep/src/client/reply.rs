@@ -93,11 +93,7 @@ impl Reply {
     /// Reads an answer and makes sure that it is the one to this request.
     pub fn read(bytes: &[u8], expected: &Expected<'_>) -> Result<Reply, ReplyError> {
         let message = Message::parse_with(bytes, &Bounds::REPLY, expected.responders)?;
-        if !expected
-            .responders
-            .iter()
-            .any(|known| known.der() == message.signer().der())
-        {
+        if !expected.responders.iter().any(|known| known.der() == message.signer().der()) {
             return Err(ReplyError::UnknownResponder);
         }
         let content = message.authenticate(&expected.legacy)?;

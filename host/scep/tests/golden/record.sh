@@ -1,0 +1,119 @@
+#!/bin/sh
+# Records the golden messages in tests/golden/scep with real clients: strongSwan `pki --scep`,
+# micromdm `scepclient` (Debian packages strongswan-pki with
+# libstrongswan-extra-plugins for its HTTP, and scep) and `openssl cms`.
+#
+#   host/scep/tests/golden/record.sh DIRECTORY
+#
+# Makes new keys each time: record into an empty directory, compare, then move. The keys belong to
+# nobody and protect nothing.
+set -eu
+cd "$(dirname "$0")/../../../.."
+out=$1
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+if [ -z "${RECORD:-}" ]; then # RECORD: the recorder, where it is built already
+    cargo build --quiet -p countersign-scep --example record
+    target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    RECORD=$target/debug/examples/record
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+new_key() { openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$work/$1.pem" &&
+    openssl pkcs8 -topk8 -nocrypt -in "$work/$1.pem" -outform DER -out "$out/$1.key"; }
+
+# CA, CEP (opens envelopes), REP (signs replies), a device with a certificate of this CA.
+new_key ca; new_key cep; new_key rep; new_key device
+openssl req -x509 -key "$work/ca.pem" -subj "/CN=Golden test CA" -days 36500 -out "$work/ca.crt" \
+    -addext "keyUsage=critical,keyCertSign,cRLSign"
+issue() { # name, subject, key usage
+    printf 'keyUsage=critical,%s\nsubjectKeyIdentifier=hash\nbasicConstraints=CA:FALSE\n' "$3" > "$work/ext"
+    openssl req -new -key "$work/$1.pem" -subj "$2" |
+        openssl x509 -req -CA "$work/ca.crt" -CAkey "$work/ca.pem" -days 36500 -extfile "$work/ext" \
+            -out "$work/$1.crt" 2>/dev/null
+}
+issue cep "/CN=Golden test CEP" keyEncipherment
+issue rep "/CN=Golden test REP" digitalSignature
+issue device "/CN=golden-device" digitalSignature,keyEncipherment
+for name in ca cep rep device; do
+    openssl x509 -in "$work/$name.crt" -outform DER -out "$out/$name.der"
+done
+openssl crl2pkcs7 -nocrl -certfile "$work/cep.crt" -certfile "$work/rep.crt" -certfile "$work/ca.crt" \
+    -outform DER -out "$out/bundle.p7"
+rm "$out/ca.key"
+
+modern=AES,POSTPKIOperation,SCEPStandard,SHA-256,SHA-384,SHA-512,Renewal,DES3,SHA-1
+by_get=AES,SHA-256,SHA-384,SHA-512,Renewal
+
+sink() { # stem, capabilities, pending
+    rm -f "$work/port"
+    timeout 60 "$RECORD" "$out" "$@" > "$work/port" &
+    recorder=$!
+    while [ ! -s "$work/port" ]; do sleep 0.1; done
+    url=http://127.0.0.1:$(cat "$work/port")/scep
+}
+strongswan() { # stem, arguments of pki --scep
+    stem=$1; shift
+    timeout 20 pki --scep --url "$url" --in "$work/device.pem" --cacert-enc "$work/cep.crt" \
+        --cacert-sig "$work/rep.crt" --cacert "$work/ca.crt" "$@" > /dev/null 2>&1 || true
+    kill "$recorder" 2>/dev/null || true; wait "$recorder" || true
+}
+new_request="--dn CN=golden-device,O=Example --san device.example.org --password golden-challenge"
+
+sink strongswan-pkcsreq "$modern"; strongswan strongswan-pkcsreq $new_request
+sink strongswan-sha512-pss "$modern"
+strongswan strongswan-sha512-pss $new_request --digest sha512 --rsa-padding pss
+sink strongswan-des3-sha1 "$modern"
+strongswan strongswan-des3-sha1 $new_request --cipher des3 --digest sha1
+sink strongswan-renewal "$modern"
+strongswan strongswan-renewal $new_request --cert "$work/device.crt" --key "$work/device.pem"
+sink strongswan-certpoll "$modern" pending
+strongswan strongswan-certpoll $new_request --interval 1
+
+micromdm() { # arguments of scepclient
+    (cd "$work" && timeout 20 scepclient -server-url "$url" -cn golden-device -challenge golden-challenge \
+        "$@" > /dev/null 2>&1) || true
+    kill "$recorder" 2>/dev/null || true; wait "$recorder" || true
+}
+sink micromdm-pkcsreq "$modern"
+micromdm -private-key "$work/micromdm.pem" -certificate "$work/micromdm.crt"
+sink micromdm-get "$by_get"
+micromdm -private-key "$work/micromdm.pem" -certificate "$work/micromdm-get.crt"
+openssl rsa -traditional -in "$work/device.pem" -out "$work/device-rsa.pem" 2>/dev/null
+sink micromdm-renewal "$modern"
+micromdm -private-key "$work/device-rsa.pem" -certificate "$work/device.crt"
+
+# Envelopes only, in the BER that openssl writes when it streams; tests sign around them.
+cat > "$work/req.cnf" <<CONFIG
+[req]
+distinguished_name = dn
+attributes = attributes
+req_extensions = extensions
+prompt = no
+[dn]
+CN = golden-device
+[attributes]
+challengePassword = golden-challenge
+[extensions]
+subjectAltName = DNS:device.example.org
+CONFIG
+openssl req -new -key "$work/device.pem" -config "$work/req.cnf" -outform DER -out "$out/openssl-csr.der"
+envelope() { # stem, arguments
+    stem=$1; shift
+    openssl cms -encrypt -binary -in "$out/openssl-csr.der" -outform DER -out "$out/$stem.env" "$@" 2>/dev/null
+}
+envelope openssl-aes128-streamed -stream -aes128 "$work/cep.crt"
+envelope openssl-aes256-indefinite -indef -aes256 "$work/cep.crt"
+envelope openssl-aes192-definite -noindef -aes192 "$work/cep.crt"
+envelope openssl-des3-streamed -stream -des3 "$work/cep.crt"
+envelope openssl-key-identifier -stream -aes128 -keyid "$work/cep.crt"
+envelope openssl-oaep-sha1 -aes128 -recip "$work/cep.crt" -keyopt rsa_padding_mode:oaep
+envelope openssl-oaep-sha256 -aes128 -recip "$work/cep.crt" -keyopt rsa_padding_mode:oaep \
+    -keyopt rsa_oaep_md:sha256
+openssl ecparam -name prime256v1 -genkey -noout -out "$work/ec.pem"
+openssl req -x509 -key "$work/ec.pem" -subj "/CN=Golden test EC recipient" -days 36500 -out "$work/ec.crt"
+envelope openssl-several-recipients -stream -aes256 "$work/ec.crt" "$work/rep.crt" "$work/cep.crt"
+envelope openssl-password-and-key -aes128 -pwri_password golden-challenge -recip "$work/cep.crt"
+
+ls -l "$out"
