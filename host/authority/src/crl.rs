@@ -14,16 +14,21 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::error::AuthorityError;
-use crate::wstep::plain_tls_config;
+use crate::wstep::tls;
 
 /// Most bytes of a list; a CA with some hundred thousand revoked certificates stays below.
 const MAX_BYTES: usize = 32 << 20;
 
 /// The place of one CA's revocation list. Plain HTTP is usual there: the list is signed.
 pub(crate) struct CrlSource {
-    place: Option<(Uri, Client<HttpsConnector<HttpConnector>, Empty<Bytes>>)>,
+    place: Option<Place>,
     issuer: Certificate,
     timeout: Duration,
+}
+
+struct Place {
+    uri: Uri,
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
 }
 
 impl CrlSource {
@@ -54,18 +59,19 @@ impl CrlSource {
                 http.enforce_http(false);
                 http.set_connect_timeout(Some(timeout));
                 let connector = HttpsConnectorBuilder::new()
-                    .with_tls_config(plain_tls_config(roots_pem)?)
+                    .with_tls_config(tls::client_config(roots_pem, None)?)
                     .https_or_http()
                     .enable_http1()
                     .wrap_connector(http);
-                Some((uri, Client::builder(TokioExecutor::new()).build(connector)))
+                let client = Client::builder(TokioExecutor::new()).build(connector);
+                Some(Place { uri, client })
             }
         };
         Ok(Self { place, issuer, timeout })
     }
 
     pub(crate) async fn fetch(&self) -> Result<Vec<u8>, AuthorityError> {
-        let Some((uri, client)) = &self.place else {
+        let Some(Place { uri, client }) = &self.place else {
             return Err(AuthorityError::misconfigured(
                 "No address of the CA's revocation list is configured.",
                 "Set the authority's CRL URL to the CA's HTTP distribution point.",

@@ -183,10 +183,7 @@ impl Issuer {
             signature: BitString::from_bytes(&signature)?,
         }
         .to_der()?;
-        Ok(Issued {
-            serial: hex::encode(serial),
-            der,
-        })
+        Ok(Issued { serial: hex::encode(serial), der })
     }
 
     fn extensions(&self, subject: &Subject<'_>) -> Result<Vec<Extension>, LabCaError> {
@@ -201,10 +198,7 @@ impl Issuer {
             self.authority_key_identifier()?,
         ];
         if is_ca {
-            let constraints = BasicConstraints {
-                ca: true,
-                path_len_constraint: None,
-            };
+            let constraints = BasicConstraints { ca: true, path_len_constraint: None };
             extensions.push(extension(BASIC_CONSTRAINTS, true, &constraints)?);
         }
         if !subject.extended_key_usages.is_empty() {
@@ -213,11 +207,7 @@ impl Issuer {
                 .iter()
                 .map(|usage| oid(usage))
                 .collect::<Result<Vec<_>, _>>()?;
-            extensions.push(extension(
-                EXTENDED_KEY_USAGE,
-                false,
-                &ExtendedKeyUsage(usages),
-            )?);
+            extensions.push(extension(EXTENDED_KEY_USAGE, false, &ExtendedKeyUsage(usages))?);
         }
         if let Some(value) = &subject.subject_alt_name {
             extensions.push(Extension {
@@ -244,11 +234,7 @@ impl Issuer {
             )?);
         }
         if let Some(template) = &subject.template {
-            let identity = TemplateIdentity {
-                oid: oid(template)?,
-                major: 100,
-                minor: 1,
-            };
+            let identity = TemplateIdentity { oid: oid(template)?, major: 100, minor: 1 };
             extensions.push(extension(CERTIFICATE_TEMPLATE, false, &identity)?);
         }
         extensions.extend(subject.more_extensions.iter().cloned());
@@ -331,17 +317,11 @@ pub(crate) fn extension(
     critical: bool,
     value: &impl Encode,
 ) -> Result<Extension, LabCaError> {
-    Ok(Extension {
-        extn_id,
-        critical,
-        extn_value: OctetString::new(value.to_der()?)?,
-    })
+    Ok(Extension { extn_id, critical, extn_value: OctetString::new(value.to_der()?)? })
 }
 
 pub(crate) fn oid(dotted: &str) -> Result<ObjectIdentifier, LabCaError> {
-    dotted
-        .parse()
-        .map_err(|_| LabCaError::Request(format!("{dotted} is not an object identifier")))
+    dotted.parse().map_err(|_| LabCaError::Request(format!("{dotted} is not an object identifier")))
 }
 
 fn distribution_points(place: &str) -> Result<CrlDistributionPoints, LabCaError> {
@@ -353,9 +333,7 @@ fn distribution_points(place: &str) -> Result<CrlDistributionPoints, LabCaError>
 }
 
 fn uri(place: &str) -> Result<GeneralName, LabCaError> {
-    Ok(GeneralName::UniformResourceIdentifier(Ia5String::new(
-        place,
-    )?))
+    Ok(GeneralName::UniformResourceIdentifier(Ia5String::new(place)?))
 }
 
 /// Sixteen random octets, positive and without leading zeros (RFC 5280 §4.1.2.2).

@@ -78,11 +78,7 @@ pub(crate) fn write(
         crls: None,
         signer_infos: SignerInfos::try_from(vec![signer])?,
     };
-    Ok(ContentInfo {
-        content_type: SIGNED_DATA,
-        content: Any::encode_from(&signed)?,
-    }
-    .to_der()?)
+    Ok(ContentInfo { content_type: SIGNED_DATA, content: Any::encode_from(&signed)? }.to_der()?)
 }
 
 fn response(status: Status, text: &str) -> Result<Vec<u8>, LabCaError> {
@@ -100,28 +96,17 @@ fn response(status: Status, text: &str) -> Result<Vec<u8>, LabCaError> {
         oid: STATUS_INFO,
         values: SetOfVec::try_from(vec![Any::encode_from(&info)?])?,
     };
-    Ok(PkiResponse {
-        controls: vec![control],
-        cms: Vec::new(),
-        other: Vec::new(),
-    }
-    .to_der()?)
+    Ok(PkiResponse { controls: vec![control], cms: Vec::new(), other: Vec::new() }.to_der()?)
 }
 
 fn sign(issuer: &Issuer, own: &Certificate, content: &[u8]) -> Result<SignerInfo, LabCaError> {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
     let attribute = |oid, value: Any| -> Result<Attribute, LabCaError> {
-        Ok(Attribute {
-            oid,
-            values: SetOfVec::try_from(vec![value])?,
-        })
+        Ok(Attribute { oid, values: SetOfVec::try_from(vec![value])? })
     };
     let attributes = SetOfVec::try_from(vec![
         attribute(CONTENT_TYPE, Any::encode_from(&PKI_RESPONSE)?)?,
-        attribute(
-            MESSAGE_DIGEST,
-            Any::encode_from(&OctetString::new(digest.as_ref())?)?,
-        )?,
+        attribute(MESSAGE_DIGEST, Any::encode_from(&OctetString::new(digest.as_ref())?)?)?,
     ])?;
     let signature = issuer.key.sign(&attributes.to_der()?)?;
     Ok(SignerInfo {
@@ -130,10 +115,7 @@ fn sign(issuer: &Issuer, own: &Certificate, content: &[u8]) -> Result<SignerInfo
             issuer: own.tbs_certificate().issuer().clone(),
             serial_number: own.tbs_certificate().serial_number().clone(),
         }),
-        digest_alg: AlgorithmIdentifierOwned {
-            oid: SHA256,
-            parameters: None,
-        },
+        digest_alg: AlgorithmIdentifierOwned { oid: SHA256, parameters: None },
         signed_attrs: Some(attributes),
         signature_algorithm: issuer.key.signature_algorithm()?.decode_as()?,
         signature: OctetString::new(signature)?,

@@ -110,11 +110,9 @@ fn check_chain(agent: &Certificate, issuer: &Issuer, state: &State) -> Result<()
     let scheme = scheme(agent.signature_algorithm())?;
     let signed = tbs.to_der().map_err(undecodable)?;
     let signature = agent.signature().as_bytes().unwrap_or_default();
-    issuer_key
-        .verify(scheme, LegacyDigests::Refused, &signed, signature)
-        .map_err(|_| {
-            Refusal::UNTRUSTED_ROOT.saying("the EA certificate's signature is not ours")
-        })?;
+    issuer_key.verify(scheme, LegacyDigests::Refused, &signed, signature).map_err(|_| {
+        Refusal::UNTRUSTED_ROOT.saying("the EA certificate's signature is not ours")
+    })?;
 
     let now = std::time::SystemTime::now();
     let validity = tbs.validity();
@@ -154,9 +152,8 @@ fn check_signature(
         }
         .ok_or_else(|| Refusal::BAD_SIGNATURE.saying(format!("expected {what} once")))
     };
-    let content_type: ObjectIdentifier = only(CONTENT_TYPE, "contentType")?
-        .decode_as()
-        .map_err(undecodable)?;
+    let content_type: ObjectIdentifier =
+        only(CONTENT_TYPE, "contentType")?.decode_as().map_err(undecodable)?;
     if content_type != DATA {
         return Err(Refusal::BAD_SIGNATURE.saying("contentType is not data"));
     }
@@ -168,11 +165,7 @@ fn check_signature(
         return Err(Refusal::HASH_VALUE);
     }
 
-    let spki = agent
-        .tbs_certificate()
-        .subject_public_key_info()
-        .to_der()
-        .map_err(undecodable)?;
+    let spki = agent.tbs_certificate().subject_public_key_info().to_der().map_err(undecodable)?;
     let key = PublicKey::from_spki_der(&spki)
         .map_err(|error| Refusal::BAD_KEY.saying(error.to_string()))?;
     let signature_algorithm = signer.signature_algorithm.to_der().map_err(undecodable)?;
@@ -180,13 +173,8 @@ fn check_signature(
         .map_err(|error| Refusal::BAD_SIGNATURE.saying(error.to_string()))?;
     // RFC 5652 §5.4: over the attributes as a SET OF.
     let signed = attributes.to_der().map_err(undecodable)?;
-    key.verify(
-        scheme,
-        LegacyDigests::Refused,
-        &signed,
-        signer.signature.as_bytes(),
-    )
-    .map_err(|error| Refusal::BAD_SIGNATURE.saying(format!("CMS: {error}")))
+    key.verify(scheme, LegacyDigests::Refused, &signed, signer.signature.as_bytes())
+        .map_err(|error| Refusal::BAD_SIGNATURE.saying(format!("CMS: {error}")))
 }
 
 /// The application policy that the template asks of a signature, and the CA's restrictions of agents.
@@ -206,7 +194,7 @@ fn check_rights(agent: &Certificate, template: &Template) -> Result<(), Refusal>
         return Err(Refusal::SIGNATURE_COUNT);
     }
     let name = common_name(agent);
-    if !template.agents.is_empty() && !template.agents.iter().any(|agent| *agent == name) {
+    if !template.agents.is_empty() && !template.agents.contains(&name) {
         return Err(Refusal::RESTRICTED_OFFICER);
     }
     Ok(())

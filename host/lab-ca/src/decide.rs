@@ -35,10 +35,8 @@ pub(crate) enum Decision {
 }
 
 impl Refusal {
-    pub(crate) const BAD_SUBJECT: Self = Self::new(
-        0x8009_4001,
-        "The request subject name is invalid or too long.",
-    );
+    pub(crate) const BAD_SUBJECT: Self =
+        Self::new(0x8009_4001, "The request subject name is invalid or too long.");
     pub(crate) const NO_SUCH_REQUEST: Self =
         Self::new(0x8009_4004, "The requested property value is empty.");
     pub(crate) const RESTRICTED_OFFICER: Self = Self::new(0x8009_4009, "");
@@ -52,26 +50,16 @@ impl Refusal {
     );
     pub(crate) const WEAK: Self =
         Self::new(0x8009_4016, "The request contains a weak signature or key.");
-    pub(crate) const UNSUPPORTED_TEMPLATE: Self = Self::new(
-        0x8009_4800,
-        "The requested certificate template is not supported by this CA.",
-    );
-    pub(crate) const NO_TEMPLATE: Self = Self::new(
-        0x8009_4801,
-        "The request contains no certificate template information.",
-    );
-    pub(crate) const TEMPLATE_CONFLICT: Self = Self::new(
-        0x8009_4802,
-        "The request contains conflicting template information.",
-    );
-    pub(crate) const SIGNATURE_POLICY_REQUIRED: Self = Self::new(
-        0x8009_4809,
-        "The request is missing required signature policy information.",
-    );
-    pub(crate) const SIGNATURE_COUNT: Self = Self::new(
-        0x8009_480A,
-        "The request is missing one or more required signatures.",
-    );
+    pub(crate) const UNSUPPORTED_TEMPLATE: Self =
+        Self::new(0x8009_4800, "The requested certificate template is not supported by this CA.");
+    pub(crate) const NO_TEMPLATE: Self =
+        Self::new(0x8009_4801, "The request contains no certificate template information.");
+    pub(crate) const TEMPLATE_CONFLICT: Self =
+        Self::new(0x8009_4802, "The request contains conflicting template information.");
+    pub(crate) const SIGNATURE_POLICY_REQUIRED: Self =
+        Self::new(0x8009_4809, "The request is missing required signature policy information.");
+    pub(crate) const SIGNATURE_COUNT: Self =
+        Self::new(0x8009_480A, "The request is missing one or more required signatures.");
     pub(crate) const SIGNATURE_REJECTED: Self = Self::new(
         0x8009_480B,
         "One or more signatures did not include the required application or issuance policies.",
@@ -80,10 +68,8 @@ impl Refusal {
         0x8009_4811,
         "The public key does not meet the minimum size required by the specified certificate template.",
     );
-    pub(crate) const TOO_MANY_SIGNATURES: Self = Self::new(
-        0x8009_4815,
-        "The request includes more signatures than are permitted.",
-    );
+    pub(crate) const TOO_MANY_SIGNATURES: Self =
+        Self::new(0x8009_4815, "The request includes more signatures than are permitted.");
     pub(crate) const BAD_SIGNATURE: Self = Self::new(0x8009_0006, "Invalid Signature.");
     pub(crate) const BAD_KEY: Self = Self::new(0x8009_0003, "Bad Key.");
     pub(crate) const HASH_VALUE: Self = Self::new(0x8009_1007, "The hash value is not correct.");
@@ -91,10 +77,8 @@ impl Refusal {
         Self::new(0x8009_100E, "Cannot find the original signer.");
     pub(crate) const REVOKED: Self = Self::new(0x8009_2010, "The certificate is revoked.");
     pub(crate) const UNDECODABLE: Self = Self::new(0x8009_310B, "ASN1 bad tag value met.");
-    pub(crate) const EXPIRED: Self = Self::new(
-        0x800B_0101,
-        "A required certificate is not within its validity period.",
-    );
+    pub(crate) const EXPIRED: Self =
+        Self::new(0x800B_0101, "A required certificate is not within its validity period.");
     pub(crate) const UNTRUSTED_ROOT: Self = Self::new(
         0x800B_0109,
         "A certificate chain processed, but terminated in a root certificate which is not trusted by the trust provider.",
@@ -102,10 +86,7 @@ impl Refusal {
     pub(crate) const ACCESS_DENIED: Self = Self::new(0x8007_0005, "Access is denied.");
 
     const fn new(hresult: u32, text: &'static str) -> Self {
-        Self {
-            hresult,
-            text: Cow::Borrowed(text),
-        }
+        Self { hresult, text: Cow::Borrowed(text) }
     }
 
     /// The same code with the reason beside AD CS's own words: a lab helps where AD CS is terse.
@@ -128,14 +109,7 @@ impl LabCa {
         let settings = self.0.directory.settings()?;
         let mut locked = self.0.directory.lock()?;
         let id = locked.state().next_request();
-        let judged = self.judge(
-            submitted,
-            template,
-            requester,
-            misbehaving,
-            &settings,
-            &locked,
-        );
+        let judged = self.judge(submitted, template, requester, misbehaving, &settings, &locked);
         let state = match &judged {
             Ok(_) => RequestState::Pending,
             Err(refusal) => RequestState::Denied(refusal.hresult),
@@ -145,10 +119,7 @@ impl LabCa {
             template: template.unwrap_or_default().to_owned(),
             requester: requester.to_owned(),
             received: unix(SystemTime::now()),
-            request: judged
-                .as_ref()
-                .map(|judged| hex::encode(&judged.request))
-                .unwrap_or_default(),
+            request: judged.as_ref().map(|judged| hex::encode(&judged.request)).unwrap_or_default(),
             state,
         }))?;
         let Judged { request, template } = match judged {
@@ -169,10 +140,7 @@ impl LabCa {
     /// MS-WSTEP QueryTokenStatus.
     pub(crate) fn query(&self, id: u32, requester: &str) -> Result<Decision, LabCaError> {
         let locked = self.0.directory.lock()?;
-        let refused = |refusal| Decision::Refused {
-            id: Some(id),
-            refusal,
-        };
+        let refused = |refusal| Decision::Refused { id: Some(id), refusal };
         let Some(request) = locked.state().requests.get(&id) else {
             return Ok(refused(Refusal::NO_SUCH_REQUEST));
         };
@@ -190,10 +158,9 @@ impl LabCa {
                     .ok_or_else(|| LabCaError::NotFound(format!("certificate {serial}")))?;
                 Decision::Issued { id, certificate }
             }
-            RequestState::Denied(hresult) => refused(Refusal {
-                hresult: *hresult,
-                text: Refusal::ADMIN_DENIED.text,
-            }),
+            RequestState::Denied(hresult) => {
+                refused(Refusal { hresult: *hresult, text: Refusal::ADMIN_DENIED.text })
+            }
         })
     }
 
@@ -238,10 +205,7 @@ impl LabCa {
             }
         };
         check_limits(&Request::read(&request)?, template)?;
-        Ok(Judged {
-            request,
-            template: template.clone(),
-        })
+        Ok(Judged { request, template: template.clone() })
     }
 
     /// Makes the certificate for a judged request and notes it.
@@ -258,14 +222,8 @@ impl LabCa {
         let request = Request::read(request)
             .map_err(|refusal| LabCaError::Request(refusal.text.into_owned()))?;
         let publication = settings.publication.as_deref();
-        let issued = certify(
-            &self.0.issuer,
-            &request,
-            template,
-            requester,
-            misbehaving,
-            publication,
-        )?;
+        let issued =
+            certify(&self.0.issuer, &request, template, requester, misbehaving, publication)?;
         locked.append(Entry::Issued(CertificateRecord {
             serial: issued.serial,
             certificate: hex::encode(&issued.der),
@@ -348,11 +306,7 @@ fn certify(
             }
             Misbehaviour::OtherKey => spki = CaKey::generate(Algorithm::P256)?.spki()?,
             Misbehaviour::CertificateAuthority => subject.key_use = KeyUse::CertificateAuthority,
-            Misbehaviour::ExtraExtension {
-                oid,
-                value,
-                critical,
-            } => {
+            Misbehaviour::ExtraExtension { oid, value, critical } => {
                 let value = hex::decode(value)
                     .map_err(|error| LabCaError::Request(format!("{oid}: {error}")))?;
                 subject.more_extensions.push(Extension {

@@ -55,10 +55,7 @@ pub struct User {
 
 impl std::fmt::Debug for User {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("User")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        formatter.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -128,11 +125,7 @@ impl Directory {
             .map_err(LabCaError::file(&journal))?;
         Ok(Self {
             path: path.to_owned(),
-            journal: Mutex::new(Journal {
-                file,
-                read: 0,
-                state: State::default(),
-            }),
+            journal: Mutex::new(Journal { file, read: 0, state: State::default() }),
         })
     }
 
@@ -161,18 +154,14 @@ impl Directory {
     pub(crate) fn settings(&self) -> Result<Options, LabCaError> {
         let path = self.path.join(Self::SETTINGS);
         let bytes = fs::read(&path).map_err(LabCaError::file(&path))?;
-        serde_json::from_slice(&bytes).map_err(|error| LabCaError::File {
-            path,
-            source: error.into(),
-        })
+        serde_json::from_slice(&bytes)
+            .map_err(|error| LabCaError::File { path, source: error.into() })
     }
 
     pub(crate) fn write_settings(&self, settings: &Options) -> Result<(), LabCaError> {
         let path = self.path.join(Self::SETTINGS);
-        let bytes = serde_json::to_vec_pretty(settings).map_err(|error| LabCaError::File {
-            path,
-            source: error.into(),
-        })?;
+        let bytes = serde_json::to_vec_pretty(settings)
+            .map_err(|error| LabCaError::File { path, source: error.into() })?;
         self.write(Self::SETTINGS, &bytes)
     }
 
@@ -223,9 +212,8 @@ impl Locked<'_> {
     /// Appends durably, then applies.
     pub(crate) fn append(&mut self, entry: Entry) -> Result<(), LabCaError> {
         let journal = &mut *self.journal;
-        let mut line = serde_json::to_vec(&entry)
-            .map_err(io::Error::from)
-            .map_err(journal_error)?;
+        let mut line =
+            serde_json::to_vec(&entry).map_err(io::Error::from).map_err(journal_error)?;
         line.push(b'\n');
         journal.file.write_all(&line).map_err(journal_error)?;
         journal.file.sync_data().map_err(journal_error)?;
@@ -242,14 +230,8 @@ impl Locked<'_> {
             .seek(SeekFrom::Start(journal.read))
             .and_then(|_| journal.file.read_to_end(&mut appended))
             .map_err(LabCaError::file(path))?;
-        let whole = appended
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |end| end + 1);
-        for line in appended
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-        {
+        let whole = appended.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        for line in appended.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match serde_json::from_slice(line) {
                 Ok(entry) => journal.state.apply(entry),
                 // A line that a crash cut short was never acted upon: it is cut off.
@@ -264,10 +246,7 @@ impl Locked<'_> {
         }
         journal.read += whole as u64;
         if whole < appended.len() {
-            journal
-                .file
-                .set_len(journal.read)
-                .map_err(LabCaError::file(path))?;
+            journal.file.set_len(journal.read).map_err(LabCaError::file(path))?;
         }
         Ok(())
     }
@@ -286,8 +265,5 @@ pub(crate) fn pem_text(label: &'static str, der: &[u8]) -> Result<String, LabCaE
 }
 
 fn journal_error(source: io::Error) -> LabCaError {
-    LabCaError::File {
-        path: Directory::JOURNAL.into(),
-        source,
-    }
+    LabCaError::File { path: Directory::JOURNAL.into(), source }
 }

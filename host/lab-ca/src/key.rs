@@ -37,22 +37,16 @@ pub(crate) enum CaKey {
 }
 
 /// `sha256WithRSAEncryption`, NULL.
-const RSA_SHA256: &[u8] = &[
-    0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00,
-];
+const RSA_SHA256: &[u8] =
+    &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00];
 /// `ecdsa-with-SHA256`, no parameters (RFC 5758 §3.2).
-const ECDSA_SHA256: &[u8] = &[
-    0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
-];
+const ECDSA_SHA256: &[u8] =
+    &[0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 
 impl CaKey {
     pub(crate) fn generate(algorithm: Algorithm) -> Result<Self, LabCaError> {
         const FAILED: LabCaError = LabCaError::Cryptography("no key could be made");
-        let rsa = |size| {
-            rsa::KeyPair::generate(size)
-                .map(Self::Rsa)
-                .map_err(|_| FAILED)
-        };
+        let rsa = |size| rsa::KeyPair::generate(size).map(Self::Rsa).map_err(|_| FAILED);
         match algorithm {
             Algorithm::Rsa2048 => rsa(KeySize::Rsa2048),
             Algorithm::Rsa3072 => rsa(KeySize::Rsa3072),

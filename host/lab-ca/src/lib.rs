@@ -86,11 +86,7 @@ impl LabCa {
     }
 
     fn with(directory: Directory, issuer: Issuer) -> Self {
-        Self(Arc::new(Inner {
-            directory,
-            issuer,
-            misbehaved: std::sync::Mutex::default(),
-        }))
+        Self(Arc::new(Inner { directory, issuer, misbehaved: std::sync::Mutex::default() }))
     }
 
     /// The CA's own certificate, DER. It is the root and the issuer of all it issues.
@@ -131,9 +127,7 @@ impl LabCa {
         let mut settings = self.0.directory.settings()?;
         let mut counts = self.misbehaved();
         counts.retain(|(name, _), _| !name.eq_ignore_ascii_case(&template.name));
-        settings
-            .templates
-            .retain(|other| !other.name.eq_ignore_ascii_case(&template.name));
+        settings.templates.retain(|other| !other.name.eq_ignore_ascii_case(&template.name));
         settings.templates.push(template);
         self.0.directory.write_settings(&settings)
     }
@@ -219,14 +213,7 @@ impl LabCa {
         let der = hex::decode(&request.request)
             .map_err(|error| LabCaError::Request(error.to_string()))?;
         let misbehaving = self.misbehaving(template);
-        self.issue(
-            id,
-            &der,
-            template,
-            &request.requester,
-            &misbehaving,
-            &mut locked,
-        )
+        self.issue(id, &der, template, &request.requester, &misbehaving, &mut locked)
     }
 
     /// A certificate manager denies a pending request.
@@ -236,10 +223,7 @@ impl LabCa {
     pub fn deny(&self, id: u32) -> Result<(), LabCaError> {
         let mut locked = self.0.directory.lock()?;
         pending(&locked, id)?;
-        locked.append(state::Entry::Denied {
-            id,
-            hresult: Refusal::ADMIN_DENIED.hresult,
-        })
+        locked.append(state::Entry::Denied { id, hresult: Refusal::ADMIN_DENIED.hresult })
     }
 
     /// Revokes the certificate with this serial number (hexadecimal), with a CRLReason of RFC 5280
@@ -259,10 +243,7 @@ impl LabCa {
         if certificate.revocation.is_some() {
             return Ok(());
         }
-        let revocation = Revocation {
-            time: unix(SystemTime::now()),
-            reason,
-        };
+        let revocation = Revocation { time: unix(SystemTime::now()), reason };
         locked.append(state::Entry::Revoked { serial, revocation })
     }
 
@@ -311,10 +292,7 @@ impl LabCa {
     fn misbehaved(
         &self,
     ) -> std::sync::MutexGuard<'_, std::collections::HashMap<(String, usize), u32>> {
-        self.0
-            .misbehaved
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.misbehaved.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -339,6 +317,5 @@ fn pending(locked: &directory::Locked<'_>, id: u32) -> Result<RequestRecord, Lab
 
 /// Seconds since 1970.
 pub(crate) fn unix(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -148,40 +148,24 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), LabCaError> {
     match command {
-        Command::Init {
-            directory,
-            algorithm,
-            name,
-            users,
-        } => init(&directory, algorithm, name, users),
-        Command::Serve {
-            directory,
-            listen,
-            port_file,
-        } => serve(&directory, listen, port_file.as_deref()),
-        Command::SignCsr {
-            directory,
-            role,
-            csr,
-            out,
-        } => sign_csr(&directory, role, &csr, out.as_deref()),
-        Command::Approve {
-            directory,
-            request_id,
-        } => {
+        Command::Init { directory, algorithm, name, users } => {
+            init(&directory, algorithm, name, users)
+        }
+        Command::Serve { directory, listen, port_file } => {
+            serve(&directory, listen, port_file.as_deref())
+        }
+        Command::SignCsr { directory, role, csr, out } => {
+            sign_csr(&directory, role, &csr, out.as_deref())
+        }
+        Command::Approve { directory, request_id } => {
             let certificate = LabCa::open(&directory)?.approve(request_id)?;
             print(&pem("CERTIFICATE", &certificate)?)
         }
-        Command::Deny {
-            directory,
-            request_id,
-        } => LabCa::open(&directory)?.deny(request_id),
+        Command::Deny { directory, request_id } => LabCa::open(&directory)?.deny(request_id),
         Command::List { directory, format } => list(&LabCa::open(&directory)?, format),
-        Command::Revoke {
-            directory,
-            serial,
-            reason,
-        } => LabCa::open(&directory)?.revoke(&serial, reason),
+        Command::Revoke { directory, serial, reason } => {
+            LabCa::open(&directory)?.revoke(&serial, reason)
+        }
         Command::Crl { directory } => print(&pem("X509 CRL", &LabCa::open(&directory)?.crl()?)?),
     }
 }
@@ -301,16 +285,11 @@ fn list(ca: &LabCa, format: Format) -> Result<(), LabCaError> {
 fn write_whole(path: &Path, text: &str) -> Result<(), LabCaError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
-    fs::write(&beside, text)
-        .and_then(|()| fs::rename(&beside, path))
-        .map_err(file(path))
+    fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)).map_err(file(path))
 }
 
 fn file(path: &Path) -> impl FnOnce(io::Error) -> LabCaError + '_ {
-    move |source| LabCaError::File {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| LabCaError::File { path: path.to_owned(), source }
 }
 
 fn pem(label: &'static str, der: &[u8]) -> Result<String, LabCaError> {
@@ -330,8 +309,5 @@ fn user(text: &str) -> Result<User, String> {
         .split_once('=')
         .filter(|(name, password)| !name.is_empty() && !password.is_empty())
         .ok_or("expected NAME=PASSWORD")?;
-    Ok(User {
-        name: name.to_owned(),
-        password: Zeroizing::new(password.to_owned()),
-    })
+    Ok(User { name: name.to_owned(), password: Zeroizing::new(password.to_owned()) })
 }

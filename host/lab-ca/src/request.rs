@@ -27,12 +27,7 @@ struct CertificationRequestInfo {
     version: u8,
     subject: Any,
     public_key: Any,
-    #[asn1(
-        context_specific = "0",
-        tag_mode = "IMPLICIT",
-        constructed = "true",
-        optional = "true"
-    )]
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", constructed = "true", optional = "true")]
     attributes: Option<SetOfVec<Attribute>>,
 }
 
@@ -66,18 +61,9 @@ impl Request {
         key.verify(scheme, LegacyDigests::Refused, &signed, signature)
             .map_err(|error| Refusal::BAD_SIGNATURE.saying(format!("PKCS#10: {error}")))?;
 
-        let mut read = Self {
-            subject: info.subject,
-            spki,
-            key,
-            subject_alt_name: None,
-            template: None,
-        };
-        for attribute in info
-            .attributes
-            .iter()
-            .flat_map(|attributes| attributes.iter())
-        {
+        let mut read =
+            Self { subject: info.subject, spki, key, subject_alt_name: None, template: None };
+        for attribute in info.attributes.iter().flat_map(|attributes| attributes.iter()) {
             if ![EXTENSION_REQUEST, MICROSOFT_EXTENSION_REQUEST].contains(&attribute.oid) {
                 continue;
             }
@@ -115,10 +101,7 @@ fn text(der: &[u8]) -> Result<String, Refusal> {
             let units: Vec<u16> = any
                 .value()
                 .chunks(2)
-                .map(|pair| {
-                    pair.iter()
-                        .fold(0, |unit, byte| unit << 8 | u16::from(*byte))
-                })
+                .map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)))
                 .collect();
             String::from_utf16(&units).map_err(undecodable)
         }

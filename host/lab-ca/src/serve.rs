@@ -67,11 +67,7 @@ impl Serving {
     /// The service for UsernameTokens.
     #[must_use]
     pub fn username_password_url(&self) -> String {
-        format!(
-            "https://{}{}",
-            self.address,
-            path(&self.name, USERNAME_PASSWORD)
-        )
+        format!("https://{}{}", self.address, path(&self.name, USERNAME_PASSWORD))
     }
 
     /// The revocation list.
@@ -144,13 +140,7 @@ impl LabCa {
                 publish(publishing.clone(), stream)
             })),
         ];
-        Ok(Serving {
-            address,
-            publication,
-            name: settings.name,
-            stop,
-            tasks,
-        })
+        Ok(Serving { address, publication, name: settings.name, stop, tasks })
     }
 
     async fn publisher(&self) -> Result<TcpListener, LabCaError> {
@@ -296,10 +286,7 @@ async fn enrol(
     let at = request.uri().path().to_owned();
     let caller = if at.eq_ignore_ascii_case(&path(&settings.name, CERTIFICATE)) {
         let Some(account) = client.and_then(|certificate| ca.account(&certificate)) else {
-            return Ok(page(
-                StatusCode::FORBIDDEN,
-                "403.7 - Client certificate required",
-            ));
+            return Ok(page(StatusCode::FORBIDDEN, "403.7 - Client certificate required"));
         };
         Caller::Certificate(account)
     } else if at.eq_ignore_ascii_case(&path(&settings.name, USERNAME_PASSWORD)) {
@@ -308,10 +295,7 @@ async fn enrol(
         return Ok(page(StatusCode::NOT_FOUND, "404.0 - Not Found"));
     };
     if request.method() != Method::POST {
-        return Ok(page(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "405 - Method Not Allowed",
-        ));
+        return Ok(page(StatusCode::METHOD_NOT_ALLOWED, "405 - Method Not Allowed"));
     }
     let is_soap = request
         .headers()
@@ -319,16 +303,10 @@ async fn enrol(
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("application/soap+xml"));
     if !is_soap {
-        return Ok(page(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "415 - Unsupported Media Type",
-        ));
+        return Ok(page(StatusCode::UNSUPPORTED_MEDIA_TYPE, "415 - Unsupported Media Type"));
     }
-    let host = request
-        .headers()
-        .get(HOST)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let host =
+        request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let address = format!("https://{host}{at}");
     let body = Limited::new(request.into_body(), MAX_BODY)
         .collect()
@@ -352,25 +330,18 @@ async fn enrol(
                 tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
             }
             Misbehaviour::LoseAnswer => return Err(io::Error::other("told to lose the answer")),
-            Misbehaviour::AnswerInstead {
-                status,
-                headers,
-                body,
+            Misbehaviour::AnswerInstead { status, headers, body }
+            | Misbehaviour::AnswerInsteadAfterIssuing { status, headers, body } => {
+                return instead(*status, headers, body);
             }
-            | Misbehaviour::AnswerInsteadAfterIssuing {
-                status,
-                headers,
-                body,
-            } => return instead(*status, headers, body),
             _ => {}
         }
     }
     let mut response = Response::new(Full::from(reaction.envelope));
     *response.status_mut() = StatusCode::from_u16(reaction.status).map_err(io::Error::other)?;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/soap+xml; charset=utf-8"),
-    );
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/soap+xml; charset=utf-8"));
     Ok(response)
 }
 
@@ -424,8 +395,6 @@ async fn published(ca: LabCa, at: &str) -> Response<Full<Bytes>> {
 fn page(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!("<html><body>{text}</body></html>")));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     response
 }

@@ -12,14 +12,8 @@ use crate::role::Role;
 pub(crate) enum Entry {
     Received(RequestRecord),
     Issued(CertificateRecord),
-    Denied {
-        id: u32,
-        hresult: u32,
-    },
-    Revoked {
-        serial: String,
-        revocation: Revocation,
-    },
+    Denied { id: u32, hresult: u32 },
+    Revoked { serial: String, revocation: Revocation },
 }
 
 /// A request as the CA keeps it.
@@ -98,9 +92,7 @@ impl State {
     }
 
     pub(crate) fn is_revoked(&self, serial: &str) -> bool {
-        self.certificates
-            .get(serial)
-            .is_some_and(|certificate| certificate.revocation.is_some())
+        self.certificates.get(serial).is_some_and(|certificate| certificate.revocation.is_some())
     }
 
     pub(crate) fn apply(&mut self, entry: Entry) {
@@ -114,8 +106,7 @@ impl State {
                 {
                     request.state = RequestState::Issued(certificate.serial.clone());
                 }
-                self.certificates
-                    .insert(certificate.serial.clone(), certificate);
+                self.certificates.insert(certificate.serial.clone(), certificate);
             }
             Entry::Denied { id, hresult } => {
                 if let Some(request) = self.requests.get_mut(&id) {

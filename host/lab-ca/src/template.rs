@@ -130,10 +130,7 @@ impl Template {
     /// A template of that name with the defaults of this type.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            ..Self::default()
-        }
+        Self { name: name.to_owned(), ..Self::default() }
     }
 
     /// The same, under submission until approved.
@@ -153,10 +150,7 @@ impl Template {
     /// The same, misbehaving the first time only.
     #[must_use]
     pub fn that_once(mut self, what: Misbehaviour) -> Self {
-        self.misbehave.push(Misbehave {
-            what,
-            times: Some(1),
-        });
+        self.misbehave.push(Misbehave { what, times: Some(1) });
         self
     }
 }

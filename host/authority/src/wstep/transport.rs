@@ -6,30 +6,23 @@
 //! afterwards.
 
 use std::error::Error as _;
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{AlertDescription, ClientConfig, RootCertStore};
 use zeroize::Zeroizing;
 
 use crate::error::AuthorityError;
 
-use super::xml;
+use super::letter::Letter;
+use super::{tls, xml};
 
 /// SOAP 1.2 (RFC 3902).
 const SOAP_CONTENT_TYPE: &str = "application/soap+xml; charset=utf-8";
@@ -37,10 +30,6 @@ const SOAP_CONTENT_TYPE: &str = "application/soap+xml; charset=utf-8";
 const IDLE: Duration = Duration::from_secs(30);
 /// Connections kept when idle.
 const MOST_IDLE: usize = 16;
-
-const AT_HOME: u8 = 0;
-const SENT: u8 = 1;
-const TAKEN_BACK: u8 = 2;
 
 /// Connections to one service.
 pub(super) struct Transport {
@@ -63,7 +52,7 @@ impl Transport {
         client: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
         timeout: Duration,
     ) -> Result<Self, AuthorityError> {
-        let tls = tls_config(roots_pem, client)?;
+        let tls = tls::client_config(roots_pem, client)?;
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -200,7 +189,7 @@ impl Broken {
             Self::Request(error) => error,
         };
         let told = chain_of(&error);
-        match tls_error(&error) {
+        match tls::error_inside(&error) {
             Some(rustls::Error::InvalidCertificate(why)) => {
                 return AuthorityError::misconfigured(
                     format!("The service's TLS certificate was refused: {why}."),
@@ -209,7 +198,7 @@ impl Broken {
             }
             // With TLS 1.3 the server refuses our certificate after the handshake, so that the
             // request may be on its way; a server that refuses the handshake does not read it.
-            Some(rustls::Error::AlertReceived(alert)) if refuses_client(*alert) => {
+            Some(rustls::Error::AlertReceived(alert)) if tls::refuses_client(*alert) => {
                 return AuthorityError::misconfigured(
                     format!("The service refused our TLS client certificate: {alert:?}."),
                     "Check that the client certificate is current and issued by a CA the web server trusts.",
@@ -247,93 +236,6 @@ async fn collect(response: Response<Incoming>) -> Result<Exchanged, Broken> {
     Ok(Exchanged { status, is_soap, body })
 }
 
-pub(super) fn tls_config(
-    roots_pem: &[u8],
-    client: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
-) -> Result<ClientConfig, AuthorityError> {
-    let roots = read_roots(roots_pem)?;
-    // aws-lc-rs' default suites are all authenticated encryption with ephemeral keys; TLS 1.2 and 1.3.
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-        .map_err(|error| AuthorityError::misconfigured(format!("TLS: {error}."), "Report this."))?
-        .with_root_certificates(roots);
-    let Some((chain_pem, key_pem)) = client else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<_, _>>().map_err(|error| {
-            AuthorityError::misconfigured(
-                format!("The TLS client certificate for the CA is not PEM: {error}."),
-                "Give the certificate and its intermediates, the client's own first.",
-            )
-        })?;
-    // The error of a key file is not shown: it may quote what it read.
-    let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| {
-        AuthorityError::misconfigured(
-            "The private key of the TLS client certificate is not a PEM key.",
-            "Give an unencrypted PKCS#8, PKCS#1 or SEC1 key file, readable only by its process.",
-        )
-    })?;
-    builder.with_client_auth_cert(chain, key).map_err(|error| {
-        AuthorityError::misconfigured(
-            format!("The TLS client certificate and key do not fit: {error}."),
-            "Give the key that belongs to the certificate.",
-        )
-    })
-}
-
-fn read_roots(roots_pem: &[u8]) -> Result<RootCertStore, AuthorityError> {
-    let wrong = |what: String| {
-        AuthorityError::misconfigured(
-            what,
-            "Give the root that issued the service's TLS certificate, PEM. The system's roots are not used.",
-        )
-    };
-    let mut roots = RootCertStore::empty();
-    for root in CertificateDer::pem_slice_iter(roots_pem) {
-        let root =
-            root.map_err(|error| wrong(format!("The CA's TLS roots are not PEM: {error}.")))?;
-        roots
-            .add(root)
-            .map_err(|error| wrong(format!("A TLS root for the CA is not usable: {error}.")))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong("No TLS root for the CA is configured.".into()));
-    }
-    Ok(roots)
-}
-
-/// The TLS error inside, if that is what went wrong. `io::Error` hides what it wraps from `source`.
-fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut current = Some(error);
-    while let Some(error) = current {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        current = match wrapped {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    None
-}
-
-fn refuses_client(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateRequired
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-    )
-}
-
 fn chain_of(error: &legacy::Error) -> String {
     let mut told = error.to_string();
     let mut source = error.source();
@@ -343,76 +245,4 @@ fn chain_of(error: &legacy::Error) -> String {
         source = error.source();
     }
     told
-}
-
-/// The body of a request, which knows whether it left.
-struct Letter {
-    content: Option<Bytes>,
-    state: Arc<AtomicU8>,
-}
-
-/// The sender's half of a [`Letter`].
-struct Trace(Arc<AtomicU8>);
-
-impl Letter {
-    fn new(content: Zeroizing<Vec<u8>>) -> (Self, Trace) {
-        let state = Arc::new(AtomicU8::new(AT_HOME));
-        let letter = Self { content: Some(Bytes::from_owner(content)), state: Arc::clone(&state) };
-        (letter, Trace(state))
-    }
-}
-
-impl Trace {
-    /// Takes the letter back; `true` when it had not left, and now never will.
-    fn take_back(&self) -> bool {
-        self.0.compare_exchange(AT_HOME, TAKEN_BACK, Ordering::SeqCst, Ordering::SeqCst).is_ok()
-    }
-}
-
-impl Body for Letter {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.state.swap(SENT, Ordering::SeqCst) == TAKEN_BACK {
-            self.state.store(TAKEN_BACK, Ordering::SeqCst);
-            self.content = None;
-            return Poll::Ready(Some(Err(io::Error::other("the request was taken back"))));
-        }
-        Poll::Ready(self.content.take().map(|content| Ok(Frame::data(content))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.content.as_ref().is_none_or(Bytes::is_empty)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.content.as_ref().map_or(0, |content| content.len() as u64))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn poll(letter: &mut Letter) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Pin::new(letter).poll_frame(&mut Context::from_waker(std::task::Waker::noop()))
-    }
-
-    #[test]
-    fn a_letter_that_was_taken_back_never_leaves() {
-        let (mut letter, trace) = Letter::new(Zeroizing::new(b"secret".to_vec()));
-        assert!(trace.take_back());
-        assert!(matches!(poll(&mut letter), Poll::Ready(Some(Err(_)))));
-    }
-
-    #[test]
-    fn a_letter_that_left_cannot_be_taken_back() {
-        let (mut letter, trace) = Letter::new(Zeroizing::new(b"secret".to_vec()));
-        assert!(matches!(poll(&mut letter), Poll::Ready(Some(Ok(_)))));
-        assert!(!trace.take_back());
-    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use countersign_authority::{Authority, AuthorityError, Certainty, Disposition, RequestId, Wstep};
 use countersign_lab_ca::{Misbehaviour, Template};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use crate::laboratory::{Laboratory, PENDING, TEMPLATE, certificate, submit};
@@ -124,11 +125,27 @@ async fn a_server_that_takes_no_requests_now_is_unavailable() {
 #[tokio::test]
 async fn asking_again_changes_nothing_so_a_lost_poll_is_unavailable() {
     let lab = Laboratory::open().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = lab.by_user();
-    config.timeout = Duration::from_millis(1);
-    let hasty = Wstep::new(config).unwrap();
-    let error = hasty.poll(RequestId(1)).await.unwrap_err();
+    let port = listener.local_addr().unwrap().port();
+    config.url = format!("https://localhost:{port}/CES");
+    let acceptor = lab.tls_acceptor();
+    // Reads every request, and hangs up.
+    let server = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let mut request = vec![0; 16 << 10];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+        }
+    });
+    let authority = Wstep::new(config).unwrap();
+    let error = authority.poll(RequestId(1)).await.unwrap_err();
     assert!(matches!(error, AuthorityError::Unavailable { .. }), "{error:?}");
+    // The same fate of a submission is another matter.
+    let error = submit(&authority, b"anything", TEMPLATE).await.unwrap_err();
+    assert!(matches!(error, AuthorityError::Unknown { .. }), "{error:?}");
+    server.abort();
 }
 
 #[tokio::test]

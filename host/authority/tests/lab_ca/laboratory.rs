@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_authority::{
     Authentication, Authority, AuthorityError, Disposition, Submission, Wstep, WstepConfig,
 };
 use countersign_lab_ca::{Algorithm, LabCa, Options, Role, Serving, Template, User};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use zeroize::Zeroizing;
@@ -121,6 +124,49 @@ impl Laboratory {
     pub fn countersigned(&self, device: &str) -> Vec<u8> {
         let agent = self.identity("agent", Role::Ea);
         self.sign(&self.csr(device), &[&agent], &[])
+    }
+
+    /// A TLS server's certificate for `localhost`, from the lab CA.
+    pub fn localhost(&self) -> Identity {
+        let csr = self.path("localhost.csr");
+        run(openssl(&[
+            "req",
+            "-new",
+            "-nodes",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+            "-outform",
+            "DER",
+        ])
+        .arg("-keyout")
+        .arg(self.path("localhost.key"))
+        .arg("-out")
+        .arg(&csr));
+        let csr = fs::read(csr).unwrap();
+        let der = self.ca.issue_role_certificate(&csr, Role::TlsServer).unwrap();
+        self.keep("localhost", der)
+    }
+
+    /// A TLS server for `localhost` below the lab's root.
+    pub fn tls_acceptor(&self) -> tokio_rustls::TlsAcceptor {
+        let Identity { key, der, .. } = self.localhost();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(der)],
+                PrivateKeyDer::from_pem_slice(&fs::read(key).unwrap()).unwrap(),
+            )
+            .unwrap();
+        tokio_rustls::TlsAcceptor::from(Arc::new(config))
     }
 
     /// The connector's configuration for the UsernamePassword service.

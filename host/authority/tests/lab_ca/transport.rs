@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use std::sync::Arc;
 
 use countersign_authority::{
     Authentication, Authority, AuthorityError, Certainty, Wstep, WstepConfig,
@@ -79,13 +78,15 @@ async fn row_65_a_link_without_tls_cannot_be_configured() {
 #[tokio::test]
 async fn row_65_a_server_that_only_speaks_old_tls_is_refused() {
     let lab = Laboratory::open().await;
-    let server = lab.identity("server", Role::TlsServer);
-    for old in [
-        ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"],
-        ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+    let server = lab.localhost();
+    for (speaks, is_taken) in [
+        (["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"], true),
+        (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], true),
+        (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"], false),
+        (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false),
     ] {
         let mut process = openssl(&["s_server", "-accept", "127.0.0.1:0", "-www"])
-            .args(old)
+            .args(speaks)
             .arg("-cert")
             .arg(&server.certificate)
             .arg("-key")
@@ -96,16 +97,20 @@ async fn row_65_a_server_that_only_speaks_old_tls_is_refused() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let address = lines
-            .find_map(|line| line.unwrap().strip_prefix("ACCEPT ").map(str::to_owned))
+        let port = lines
+            .find_map(|line| line.unwrap().strip_prefix("ACCEPT 127.0.0.1:").map(str::to_owned))
             .unwrap();
         let mut config = lab.by_user();
-        config.url = format!("https://{address}/CES");
-        let authority = Wstep::new(config).unwrap();
-        let error = submit(&authority, b"anything", TEMPLATE).await.unwrap_err();
+        config.url = format!("https://localhost:{port}/CES");
+        let reached = Wstep::new(config).unwrap().health().await;
         process.kill().unwrap();
         process.wait().unwrap();
-        assert_eq!(error.certainty(), Certainty::NotProcessed, "{old:?}: {error:?}");
+        if is_taken {
+            assert_eq!(reached, Ok(()), "{speaks:?}");
+        } else {
+            let error = reached.expect_err("refused");
+            assert!(error.to_string().contains("alert"), "{speaks:?}: {error}");
+        }
     }
 }
 
@@ -114,7 +119,7 @@ async fn row_60_ntlm_is_never_answered() {
     let lab = Laboratory::open().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let acceptor = tls_acceptor(&lab);
+    let acceptor = lab.tls_acceptor();
     // Notes every request on every connection; each is told to come back with NTLM.
     let heard = tokio::spawn(async move {
         let mut heard = Vec::new();
@@ -138,52 +143,7 @@ async fn row_60_ntlm_is_never_answered() {
     let heard = heard.await.unwrap();
     assert_eq!(heard.len(), 1, "asked once, and never again");
     let (head, _) = heard[0].split_once("\r\n\r\n").unwrap();
-    assert!(
-        !head.to_ascii_lowercase().contains("authorization"),
-        "{head}"
-    );
-}
-
-/// A TLS server for `localhost` below the lab's root.
-fn tls_acceptor(lab: &Laboratory) -> tokio_rustls::TlsAcceptor {
-    use rustls_pki_types::pem::PemObject;
-    use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-
-    let key = lab.path("localhost.key");
-    let csr = lab.path("localhost.csr");
-    crate::laboratory::run(
-        openssl(&[
-            "req",
-            "-new",
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-outform",
-            "DER",
-        ])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&csr),
-    );
-    let der = lab.ca.issue_role_certificate(&fs::read(csr).unwrap(), Role::TlsServer).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from(der)],
-            PrivateKeyDer::from_pem_slice(&fs::read(key).unwrap()).unwrap(),
-        )
-        .unwrap();
-    tokio_rustls::TlsAcceptor::from(Arc::new(config))
+    assert!(!head.to_ascii_lowercase().contains("authorization"), "{head}");
 }
 
 #[tokio::test]

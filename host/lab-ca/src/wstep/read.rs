@@ -47,10 +47,7 @@ pub(super) struct Message {
 }
 
 pub(super) enum Ask {
-    Issue {
-        request: Vec<u8>,
-        template: Option<String>,
-    },
+    Issue { request: Vec<u8>, template: Option<String> },
     QueryTokenStatus(u32),
 }
 
@@ -90,10 +87,7 @@ pub(super) fn read(body: &[u8]) -> Result<Message, String> {
         Some(ISSUE) => {
             let token =
                 ask(&[(SECURITY, "BinarySecurityToken")])?.ok_or("no BinarySecurityToken")?;
-            Ask::Issue {
-                request: read_token(token)?,
-                template: leaves.template(&ASK)?,
-            }
+            Ask::Issue { request: read_token(token)?, template: leaves.template(&ASK)? }
         }
         Some(QUERY) => Ask::QueryTokenStatus(
             request_id
@@ -121,9 +115,7 @@ fn read_token(token: &Leaf) -> Result<Vec<u8>, String> {
         return Err(format!("EncodingType is {encoding:?}"));
     }
     let compact: String = token.text.split_whitespace().collect();
-    STANDARD
-        .decode(compact)
-        .map_err(|error| format!("BinarySecurityToken: {error}"))
+    STANDARD.decode(compact).map_err(|error| format!("BinarySecurityToken: {error}"))
 }
 
 struct Leaves(Vec<Leaf>);
@@ -132,26 +124,18 @@ impl Leaves {
     fn all<'a>(&'a self, path: &'a [(&str, &str)]) -> impl Iterator<Item = &'a Leaf> {
         self.0.iter().filter(move |leaf| {
             leaf.path.len() == path.len()
-                && leaf
-                    .path
-                    .iter()
-                    .zip(path)
-                    .all(|((namespace, name), (wanted, named))| {
-                        namespace == wanted && name == named
-                    })
+                && leaf.path.iter().zip(path).all(|((namespace, name), (wanted, named))| {
+                    namespace == wanted && name == named
+                })
         })
     }
 
     fn one(&self, path: &[(&str, &str)]) -> Result<Option<&Leaf>, String> {
         let mut found = self.0.iter().filter(|leaf| {
             leaf.path.len() == path.len()
-                && leaf
-                    .path
-                    .iter()
-                    .zip(path)
-                    .all(|((namespace, name), (wanted, named))| {
-                        namespace == wanted && name == named
-                    })
+                && leaf.path.iter().zip(path).all(|((namespace, name), (wanted, named))| {
+                    namespace == wanted && name == named
+                })
         });
         match (found.next(), found.next()) {
             (first, None) => Ok(first),
@@ -211,10 +195,7 @@ impl Leaves {
 
 impl Leaf {
     fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -236,10 +217,7 @@ fn flatten(text: &str) -> Result<Vec<Leaf>, String> {
                     ResolveResult::Bound(namespace) => namespace.into_inner().to_owned(),
                     _ => String::new(),
                 };
-                let mut path = open
-                    .last()
-                    .map(|leaf| leaf.path.clone())
-                    .unwrap_or_default();
+                let mut path = open.last().map(|leaf| leaf.path.clone()).unwrap_or_default();
                 path.push((namespace, local.into_inner().to_owned()));
                 let mut attributes = Vec::new();
                 for attribute in start.attributes() {
@@ -249,11 +227,7 @@ fn flatten(text: &str) -> Result<Vec<Leaf>, String> {
                         .map_err(|error| error.to_string())?;
                     attributes.push((attribute.key.0.to_owned(), value.into_owned()));
                 }
-                open.push(Leaf {
-                    path,
-                    attributes,
-                    text: Zeroizing::default(),
-                });
+                open.push(Leaf { path, attributes, text: Zeroizing::default() });
             }
             Event::End(_) => leaves.extend(open.pop()),
             Event::Text(content) => {
@@ -262,9 +236,7 @@ fn flatten(text: &str) -> Result<Vec<Leaf>, String> {
                 }
             }
             Event::GeneralRef(reference) => {
-                let character = reference
-                    .resolve_char_ref()
-                    .map_err(|error| error.to_string())?;
+                let character = reference.resolve_char_ref().map_err(|error| error.to_string())?;
                 let leaf = open.last_mut().ok_or("text outside")?;
                 match (character, resolve_xml_entity(&reference)) {
                     (Some(character), _) => leaf.text.push(character),

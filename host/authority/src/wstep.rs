@@ -1,6 +1,8 @@
 //! MS-WSTEP over HTTPS: what AD CS's Certificate Enrollment Web Service (CES) speaks.
 
+mod letter;
 mod read;
+pub(crate) mod tls;
 mod transport;
 mod vocabulary;
 mod write;
@@ -113,6 +115,7 @@ impl Wstep {
             AuthorityError::unavailable(format!("the request could not be written: {error}"))
         })?;
         let Exchanged { status, is_soap, body } = self.transport.post(message).await?;
+        tracing::debug!(%status, is_soap, bytes = body.len(), message_id, "the CA's web service answered");
         if !is_soap {
             return Err(transport::without_soap(status, &body));
         }
@@ -264,11 +267,6 @@ fn new_message_id() -> Result<String, AuthorityError> {
     let (c, rest) = rest.split_at(4);
     let (d, e) = rest.split_at(4);
     Ok(format!("urn:uuid:{a}-{b}-{c}-{d}-{e}"))
-}
-
-/// TLS for what is only fetched: the same roots, no client certificate.
-pub(crate) fn plain_tls_config(roots_pem: &[u8]) -> Result<rustls::ClientConfig, AuthorityError> {
-    transport::tls_config(roots_pem, None)
 }
 
 #[cfg(test)]

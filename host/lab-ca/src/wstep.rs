@@ -32,11 +32,7 @@ pub(crate) struct Reaction {
 
 impl Reaction {
     fn fault(envelope: String) -> Self {
-        Self {
-            status: 500,
-            envelope,
-            misbehaving: Vec::new(),
-        }
+        Self { status: 500, envelope, misbehaving: Vec::new() }
     }
 }
 
@@ -50,10 +46,7 @@ pub(crate) fn answer(
     let message = match read::read(body) {
         Ok(message) => message,
         Err(problem) => {
-            return Ok(Reaction::fault(write::fault(
-                "",
-                write::Fault::Unreadable(&problem),
-            )));
+            return Ok(Reaction::fault(write::fault("", write::Fault::Unreadable(&problem))));
         }
     };
     let id = message.id.as_str();
@@ -100,15 +93,8 @@ fn issue(
         .find(|known| template.is_some_and(|name| known.name.eq_ignore_ascii_case(name)))
         .map(|template| ca.misbehaving(template))
         .unwrap_or_default();
-    if misbehaving
-        .iter()
-        .any(|what| matches!(what, Misbehaviour::AnswerInstead { .. }))
-    {
-        return Ok(Reaction {
-            status: 200,
-            envelope: String::new(),
-            misbehaving,
-        });
+    if misbehaving.iter().any(|what| matches!(what, Misbehaviour::AnswerInstead { .. })) {
+        return Ok(Reaction { status: 200, envelope: String::new(), misbehaving });
     }
     let decision = ca.decide(request, template, requester, &misbehaving)?;
     told(ca, id, address, decision, misbehaving)
@@ -123,10 +109,7 @@ fn told(
 ) -> Result<Reaction, LabCaError> {
     let issuer = &ca.0.issuer;
     let (status, envelope) = match decision {
-        Decision::Issued {
-            id: request,
-            certificate,
-        } => {
+        Decision::Issued { id: request, certificate } => {
             let full = cmc::write(issuer, Status::Success, "Issued", Some(&certificate))?;
             (200, write::issued(id, request, &full, &certificate))
         }
@@ -135,29 +118,19 @@ fn told(
             let full = cmc::write(issuer, Status::Pending, text, None)?;
             (200, write::pending(id, request, text, &full, address))
         }
-        Decision::Refused {
-            id: request,
-            refusal,
-        } => {
+        Decision::Refused { id: request, refusal } => {
             let full = cmc::write(issuer, Status::Failed, &refusal.text, None)?;
             (500, write::refused(id, request, &refusal, &full))
         }
     };
     tracing::info!(status, "answered");
-    Ok(Reaction {
-        status,
-        envelope,
-        misbehaving,
-    })
+    Ok(Reaction { status, envelope, misbehaving })
 }
 
 /// WS-Security UsernameToken over TLS, with WCF's five minutes of tolerance for clocks.
 fn authenticate<'a>(message: &Message, settings: &Options) -> Result<String, write::Fault<'a>> {
     const SKEW: u64 = 300;
-    let token = message
-        .token
-        .as_ref()
-        .ok_or(write::Fault::InvalidSecurity)?;
+    let token = message.token.as_ref().ok_or(write::Fault::InvalidSecurity)?;
     let now = crate::unix(std::time::SystemTime::now());
     if token.created > now + SKEW || token.expires + SKEW < now {
         return Err(write::Fault::InvalidSecurity);
