@@ -86,7 +86,8 @@ impl Capabilities {
         }
     }
 
-    /// The digest to sign with: SHA-256 where the server knows it.
+    /// The digest to sign with: SHA-256 unless the server names only others of SHA-2. SHA-1 is not
+    /// made for a server that names nothing else; those of our time verify SHA-256 unasked.
     pub fn digest(&self) -> DigestAlgorithm {
         if self.sha256 || self.scep_standard {
             DigestAlgorithm::Sha256
@@ -95,7 +96,7 @@ impl Capabilities {
         } else if self.sha384 {
             DigestAlgorithm::Sha384
         } else {
-            DigestAlgorithm::Sha1
+            DigestAlgorithm::Sha256
         }
     }
 
@@ -154,10 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_keywords_gets_what_every_server_knows() {
-        let none = Capabilities::parse("");
+    fn a_server_without_keywords_gets_triple_des_and_sha_256() {
+        let none = Capabilities::parse("SHA-1");
         assert_eq!(none.cipher(), ContentCipher::TripleDes);
-        assert_eq!(none.digest(), DigestAlgorithm::Sha1);
+        assert_eq!(none.digest(), DigestAlgorithm::Sha256);
+        assert_eq!(Capabilities::parse("SHA-512").digest(), DigestAlgorithm::Sha512);
         let standard = Capabilities::parse("SCEPStandard");
         assert_eq!(standard.cipher(), ContentCipher::Aes128);
         assert_eq!(standard.digest(), DigestAlgorithm::Sha256);

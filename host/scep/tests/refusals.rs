@@ -14,8 +14,8 @@ use std::sync::LazyLock;
 
 use countersign_scep::client::{Ask, DeviceKey, Outgoing, Sealing};
 use countersign_scep::{
-    Bounds, Capabilities, Certificate, ContentCipher, FailInfo, LegacyAlgorithms, Message, Nonce,
-    ParseError, Refused, TransactionId,
+    AlgorithmError, Bounds, Capabilities, CertRep, Certificate, ContentCipher, FailInfo,
+    LegacyAlgorithms, Message, Nonce, ParseError, Refused, TransactionId,
 };
 use forge::{
     CONTENT_TYPE, Forge, MESSAGE_DIGEST, MESSAGE_TYPE, SENDER_NONCE, TRANSACTION_ID, golden,
@@ -266,4 +266,33 @@ fn single_des_is_never_written() {
         sealing,
     };
     assert!(outgoing.to_be_signed().is_err());
+}
+
+#[test]
+fn a_signer_with_a_serial_of_33_octets_and_a_critical_key_identifier_is_answered() {
+    let signer = golden_certificate("signer-odd");
+    assert_eq!(signer.serial_der().len(), 2 + 33);
+    let forge = Forge::new("19", &signer, &golden("openssl-aes256-indefinite.env"));
+    let request = parse(&forge).unwrap().verify(&LegacyAlgorithms::default()).unwrap();
+    let reply = CertRep::success(&request, &[golden_certificate("device")]).unwrap();
+    let nonce = Nonce::random().unwrap();
+    let reply = reply.to_be_signed(&golden_certificate("rep"), &nonce).finish(&[0; 256]);
+    assert!(
+        reply.windows(signer.serial_der().len()).any(|window| window == signer.serial_der()),
+        "the answer names the signer by the very bytes of its serial"
+    );
+}
+
+#[test]
+fn a_signer_without_an_rsa_key_of_2048_bits_is_badalg() {
+    for (name, expected) in [
+        ("signer-ec", AlgorithmError::EllipticCurveSigner),
+        ("signer-weak", AlgorithmError::SignerKey("RSA-1024".into())),
+    ] {
+        let forge =
+            Forge::new("19", &golden_certificate(name), &golden("openssl-aes256-indefinite.env"));
+        let error = refused(&forge);
+        assert_eq!(error, Refused::Algorithm(expected));
+        assert_eq!(error.fail_info(), FailInfo::BadAlg);
+    }
 }

@@ -74,7 +74,7 @@ fn bounds_hold() {
     let deep = |levels: usize| [vec![[0x30, 0x80]; levels].concat(), vec![0; levels * 2]].concat();
     assert!(normalise(&deep(16), &Bounds::REQUEST).is_ok());
     assert_eq!(normalise(&deep(17), &Bounds::REQUEST), Err(BerError::TooDeep { limit: 16 }));
-    let bomb = vec![0x30, 0x80].repeat(30_000);
+    let bomb = [0x30, 0x80].repeat(30_000);
     assert_eq!(normalise(&bomb, &Bounds::REQUEST), Err(BerError::TooDeep { limit: 16 }));
     let many = tlv::sequence(&[&[5, 0].repeat(8191)]);
     assert!(normalise(&many, &Bounds::REQUEST).is_ok());

@@ -116,4 +116,16 @@ openssl req -x509 -key "$work/ec.pem" -subj "/CN=Golden test EC recipient" -days
 envelope openssl-several-recipients -stream -aes256 "$work/ec.crt" "$work/rep.crt" "$work/cep.crt"
 envelope openssl-password-and-key -aes128 -pwri_password golden-challenge -recip "$work/cep.crt"
 
+# Signers as odd as clients make them, and two that are refused.
+odd_signer() { # stem, arguments of openssl req
+    stem=$1; shift
+    openssl req -x509 -subj "/CN=golden-device" -days 1 -outform DER -out "$out/$stem.der" "$@"
+}
+odd_signer signer-odd -key "$work/device.pem" \
+    -addext "2.5.29.35=critical,DER:3016801401020304050607080910111213141516171819AB" \
+    -set_serial 0x80a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf
+odd_signer signer-ec -key "$work/ec.pem"
+openssl genrsa -out "$work/weak.pem" 1024 2>/dev/null
+odd_signer signer-weak -key "$work/weak.pem"
+
 ls -l "$out"
