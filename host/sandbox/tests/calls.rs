@@ -222,9 +222,10 @@ async fn settings_are_held_to_the_schema_before_the_plugin_sees_them() {
 async fn a_describe_that_changes_its_mind_is_refused() {
     // Its summary holds the time.
     let guest = Guest {
-        describe: "(i64.store (i32.const 0x101c)
+        describe: "(i64.store (i32.const 0x1014)
               (i64.or (i64.const 0x6161616161616161)
-                (i64.and (i64.shr_u (call $now) (i64.const 8)) (i64.const 0x0f0f0f0f0f0f0f0f))))"
+                (i64.and (i64.const 0x0f0f0f0f0f0f0f0f)
+                  (i64.mul (call $now) (i64.const 0x9e3779b97f4a7c15)))))"
             .into(),
         ..Guest::default()
     }

@@ -46,6 +46,8 @@ pub struct Guest {
     pub world: &'static str,
     /// Core imports: (interface, function, type).
     pub imports: Vec<(&'static str, &'static str, &'static str)>,
+    /// Optional exports: (interface, function, type, instructions).
+    pub exports: Vec<(&'static str, &'static str, &'static str, String)>,
     /// Fields of the module beside the standard ones.
     pub fields: String,
     /// Pages of the first memory.
@@ -69,6 +71,7 @@ impl Default for Guest {
         Self {
             world: "plugin",
             imports: Vec::new(),
+            exports: Vec::new(),
             fields: String::new(),
             pages: 2,
             start: String::new(),
@@ -151,12 +154,21 @@ impl Guest {
         let Self { fields, pages, start, describe, validate, verify, .. } = self;
         let export =
             |function: &str| format!("(export \"{CONTRACT}/verifier@{VERSION}#{function}\")");
+        let exports: String = self
+            .exports
+            .iter()
+            .map(|(interface, function, signature, body)| {
+                let name = format!("{CONTRACT}/{interface}@{VERSION}#{function}");
+                format!("(func (export \"{name}\") {signature} {body})")
+            })
+            .collect();
         write!(
             wat,
             "(memory $memory (export \"memory\") {pages})
              (global $top (mut i32) (i32.const 0x2000))
              {data}
              {fields}
+             {exports}
              (func $start {start})
              (start $start)
              (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32)
