@@ -6,6 +6,7 @@ use countersign_ledger::{self as ledger, Station};
 
 use crate::book::{BookError, Taken};
 use crate::process::Process;
+use crate::readiness::Trouble;
 use crate::refusal::{About, Refused};
 
 /// Detail and names of a denial are cut by the ledger; what is longer than this is not read.
@@ -80,16 +81,20 @@ impl Process {
         SignReply::Healthy { ready: detail.is_empty(), detail }
     }
 
-    /// Everything that keeps the process from signing now.
+    /// Everything that keeps the process from signing now. Token and database are asked anew:
+    /// nobody sends requests to a process that is not ready, so no request would show that they
+    /// are well again.
     pub(crate) async fn why_not_ready(&self) -> Vec<String> {
+        match self.countersigner.token_health().await {
+            Ok(()) => self.readiness.clear(Trouble::Token),
+            Err(error) => self.readiness.set(Trouble::Token, error.to_string()),
+        }
+        match self.book.health(self.readiness.has(Trouble::Store)).await {
+            Ok(()) => self.readiness.clear(Trouble::Store),
+            Err(error) => self.notice(&error),
+        }
         let mut detail = self.readiness.details();
         detail.extend(self.countersigner.certificate_trouble());
-        if let Err(error) = self.countersigner.token_health().await {
-            detail.push(format!("token: {error}"));
-        }
-        if let Err(error) = self.ledger.size().await {
-            detail.push(format!("store: {error}"));
-        }
         detail.extend(self.fuse.fill().iter().filter(|fill| fill.is_full()).map(|fill| {
             format!(
                 "fuse: {} signatures in the last {}, {} are allowed",

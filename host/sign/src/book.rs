@@ -121,6 +121,15 @@ impl Book {
         &self.store
     }
 
+    /// Whether the database answers; where it was in trouble, whether it commits again.
+    pub(crate) async fn health(&self, was_in_trouble: bool) -> Result<(), BookError> {
+        self.store.try_read(ledger::size).await?;
+        if was_in_trouble {
+            self.store.write(|_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
     /// When signatures were made in the day before `now`, for the fuse. Blocks.
     pub(crate) fn signed_within_a_day(store: &Store, now: u64) -> Result<Vec<u64>, StoreError> {
         let since = number(now.saturating_sub(DAY));

@@ -73,6 +73,10 @@ impl Readiness {
         }
     }
 
+    pub(crate) fn has(&self, trouble: Trouble) -> bool {
+        self.lock().contains_key(&trouble)
+    }
+
     /// Why nothing is signed now, if so.
     pub(crate) fn why_not_sign(&self) -> Option<String> {
         if let Some(reason) = self.halted.get() {

@@ -56,7 +56,10 @@ impl Sign {
         let Self { process, doors, config, digest } = self;
         let listen = |path: &Path| {
             bind(path).map_err(|source| StartError::System {
-                what: format!("cannot listen on {}", path.display()),
+                what: format!(
+                    "cannot listen on {} (`sockets.directory` must exist and let this user write)",
+                    path.display()
+                ),
                 source,
             })
         };

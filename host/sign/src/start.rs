@@ -1,32 +1,27 @@
 //! From a checked configuration to a process that can answer; or the one reason why not.
 
+mod error;
+
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use countersign_config::{Config, Finding, KeyRef, Loaded, Mode, SecretError, Severity, UserError};
-use countersign_ipc::{ApprovalKey, PeerRules, Role, SealError, own_uid};
+use countersign_config::{Config, KeyRef, Loaded, Mode, Severity, User};
+use countersign_ipc::{ApprovalKey, PeerRules, Role, own_uid};
 use countersign_keys::{
-    CertificateError, DevelopmentToken, EaKey, KeyName, KeyPool, LoadError,
-    OpenError as KeyOpenError, PoolLimits, RoleCertificate, RoleKind, TokenError,
+    DevelopmentToken, EaKey, KeyName, KeyPool, PoolLimits, RoleCertificate, RoleKind,
     check_distinct_keys, check_role_certificate,
 };
-use countersign_ledger::{
-    self as ledger, CheckpointKey, CheckpointSettings, KeyError, Ledger, LedgerError,
-    OpenError as LedgerOpenError,
-};
-use countersign_profile::{
-    Boundary, Certificate, CertificateError as CaCertificateError, ConstraintsError,
-    NameConstraints,
-};
-use countersign_store::{ColumnKey, ColumnKeyError, Owner, Store, StoreError};
+use countersign_ledger::{self as ledger, CheckpointKey, CheckpointSettings, KeyError, Ledger};
+use countersign_profile::{Boundary, Certificate, NameConstraints};
+use countersign_store::{ColumnKey, Owner, Store};
 
+pub use self::error::StartError;
 use crate::book::Book;
-use crate::certificate_file::{CertificateFileError, read_certificates};
+use crate::certificate_file::read_certificates;
 use crate::clock::Clock;
-use crate::cms::ReadBackError;
 use crate::countersign::Countersigner;
 use crate::denials::Denials;
 use crate::digest::sha256;
@@ -42,122 +37,6 @@ use crate::seal::Seals;
 /// Name of this ledger in its checkpoints.
 const ORIGIN: &str = "countersign/sign";
 
-/// Why the process does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// Row 50: the daemon refuses uid 0.
-    #[error(
-        "this process runs as root; start it as the user in `sign.user`, which owns its state and \
-         nothing else (only `mode = \"lab\"` runs as root)"
-    )]
-    Root,
-    /// It does not run as the user that the config names.
-    #[error(
-        "this process runs as uid {found}, `sign.user` is uid {expected}; start it as that user"
-    )]
-    OtherUser {
-        /// The user in the config.
-        expected: u32,
-        /// The user it runs as.
-        found: u32,
-    },
-    /// A process has no user in production.
-    #[error("`{0}.user` is missing: outside lab mode each process has a user of its own")]
-    NoUser(&'static str),
-    /// A user does not exist.
-    #[error(transparent)]
-    User(#[from] UserError),
-    /// The directory of the database.
-    #[error("cannot use the state directory {path}: {problem}; {remedy}", path = .path.display())]
-    State {
-        /// The directory.
-        path: PathBuf,
-        /// What was expected and found.
-        problem: String,
-        /// What to do.
-        remedy: String,
-    },
-    /// A secret could not be read.
-    #[error("{setting}: {source}")]
-    Secret {
-        /// Where it stands in the config.
-        setting: &'static str,
-        /// Why.
-        source: SecretError,
-    },
-    /// The approval key.
-    #[error("approval.key: {0}")]
-    ApprovalKey(SealError),
-    /// The column key.
-    #[error("sign.column-key: {0}")]
-    ColumnKey(ColumnKeyError),
-    /// The checkpoint key.
-    #[error("sign.checkpoint.key: {0}")]
-    CheckpointKey(KeyError),
-    /// A file of certificates.
-    #[error(transparent)]
-    CertificateFile(#[from] CertificateFileError),
-    /// A certificate of a role.
-    #[error("{setting} ({path}): {source}", path = .path.display())]
-    RoleCertificate {
-        /// Where it stands in the config.
-        setting: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: CertificateError,
-    },
-    /// A certificate of a CA.
-    #[error("the certificates of authority `{authority}`: {source}")]
-    Authority {
-        /// Its name in the config.
-        authority: String,
-        /// Why.
-        source: CaCertificateError,
-    },
-    /// Name constraints that are not understood are not enforced, so nothing is signed.
-    #[error("the name constraints of authority `{authority}`: {source}")]
-    Constraints {
-        /// Its name in the config.
-        authority: String,
-        /// Why.
-        source: ConstraintsError,
-    },
-    /// Key files could not be loaded.
-    #[error("sign.keys.ea.key: {0}")]
-    Token(#[from] LoadError),
-    /// The token's threads could not be started.
-    #[error("sign.keys.ea.key: {0}")]
-    Pool(#[from] TokenError),
-    /// Key and certificate are no pair, or the token has no such key.
-    #[error("sign.keys.ea: {0}")]
-    Ea(#[from] KeyOpenError),
-    /// The certificate does not suit its role, or roles share a key.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Findings(Vec<Finding>),
-    /// The EA certificate cannot be carried in a message.
-    #[error("sign.keys.ea.certificate: {0}; enrol one with an ordinary name and serial number")]
-    EaForm(ReadBackError),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The ledger and its checkpoints do not fit.
-    #[error(transparent)]
-    Ledger(#[from] LedgerOpenError),
-    /// The ledger could not be written.
-    #[error(transparent)]
-    Append(#[from] LedgerError),
-    /// The operating system refused sockets or signals.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: String,
-        /// What it said.
-        source: std::io::Error,
-    },
-}
-
 /// Who may speak on the two sockets.
 pub(crate) struct Doors {
     pub(crate) frames: PeerRules,
@@ -168,23 +47,22 @@ pub(crate) struct Doors {
 pub(crate) fn doors(config: &Config) -> Result<Doors, StartError> {
     let lab = config.mode == Mode::Lab;
     refuse_root(config.mode, own_uid())?;
-    let uid = |user: &Option<countersign_config::User>, name| match user {
-        Some(user) => Ok(Some(user.uid()?)),
-        None if lab => Ok(None),
-        None => Err(StartError::NoUser(name)),
-    };
-    if let Some(expected) = uid(&config.sign.user, "sign")?
-        && expected != own_uid()
-    {
-        return Err(StartError::OtherUser { expected, found: own_uid() });
+    if !lab {
+        let expected = uid(config.sign.user.as_ref(), "sign")?;
+        if expected != own_uid() {
+            return Err(StartError::OtherUser { expected, found: own_uid() });
+        }
     }
     let mut frames = PeerRules::new(lab);
-    for (role, user, name) in
-        [(Role::Serve, &config.serve.user, "serve"), (Role::Verify, &config.verify.user, "verify")]
-    {
-        frames = match uid(user, name)? {
-            Some(uid) => frames.allow(role, uid),
-            None => frames.allow_own_in_lab(role),
+    for (role, user, name) in [
+        (Role::Serve, config.serve.user.as_ref(), "serve"),
+        (Role::Verify, config.verify.user.as_ref(), "verify"),
+    ] {
+        // In the lab all may be one user, and the users in the file need not exist.
+        frames = match (lab, uid(user, name)) {
+            (true, Ok(uid)) => frames.allow(role, uid).allow_own_in_lab(role),
+            (true, Err(_)) => frames.allow_own_in_lab(role),
+            (false, uid) => frames.allow(role, uid?),
         };
     }
     // Root, or an admin who becomes this user (`sudo -u`): who may do either could read the
@@ -257,6 +135,10 @@ pub(crate) fn assemble(loaded: &Loaded, clock: Clock) -> Result<Process, StartEr
         readiness: Readiness::new(findings),
         metrics: Metrics::default(),
     })
+}
+
+fn uid(user: Option<&User>, process: &'static str) -> Result<u32, StartError> {
+    Ok(user.ok_or(StartError::NoUser(process))?.uid()?)
 }
 
 fn refuse_root(mode: Mode, uid: u32) -> Result<(), StartError> {
