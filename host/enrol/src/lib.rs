@@ -16,6 +16,57 @@
 //!
 //! This crate never approves, never holds a key that countersigns, never opens a listening socket.
 //! [`Enrolments`] leads a message along the way; [`Records`] is its durable memory.
+//!
+//! # What does not compile
+//!
+//! Each pair differs in one word, so that the second fails for its reason and no other.
+//!
+//! A countersigned request can be passed on; an approved one is not one:
+//! ```
+//! use countersign_enrol::{Approved, Countersigned};
+//! fn submit(_: &Countersigned) {}
+//! fn way(given: &Countersigned) { submit(given) }
+//! ```
+//! ```compile_fail,E0308
+//! use countersign_enrol::{Approved, Countersigned};
+//! fn submit(_: &Countersigned) {}
+//! fn way(given: &Approved) { submit(given) }
+//! ```
+//!
+//! What was admitted is not approved, and no conversion makes it so:
+//! ```
+//! use countersign_enrol::{Admitted, Approved};
+//! fn way(given: Approved) -> Approved { given.into() }
+//! ```
+//! ```compile_fail,E0277
+//! use countersign_enrol::{Admitted, Approved};
+//! fn way(given: Admitted) -> Approved { given.into() }
+//! ```
+//!
+//! Nobody outside a station can write its value down; a record of plain data can be:
+//! ```
+//! let one = |attempt| countersign_enrol::Answer::Busy { retry_after: attempt };
+//! ```
+//! ```compile_fail,E0451
+//! use countersign_enrol::{Admitted, Approved};
+//! fn forge(admitted: Admitted, real: Approved) -> Approved {
+//!     Approved { admitted, ..real }
+//! }
+//! ```
+//! ```compile_fail,E0451
+//! use countersign_enrol::Countersigned;
+//! fn forge(cms: zeroize::Zeroizing<Vec<u8>>, real: Countersigned) -> Countersigned {
+//!     Countersigned { cms, ..real }
+//! }
+//! ```
+//!
+//! Nor read it from anywhere:
+//! ```
+//! let read = serde_json::from_str::<countersign_ipc::SealedApproval>;
+//! ```
+//! ```compile_fail,E0277
+//! let read = serde_json::from_str::<countersign_enrol::Approved>;
+//! ```
 
 mod admit;
 mod answer;

@@ -1,1 +1,60 @@
-fn main() {}
+//! What cargo alone cannot do: build plug-ins and binaries together, run the demo, run every test
+//! with what it needs installed. Called through the aliases in `.cargo/config.toml`.
+
+mod build;
+mod check;
+mod command;
+mod packages;
+mod stages;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::command::Failed;
+
+/// Tasks of the workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Build the plug-ins (adding the wasm target if it is missing) and all binaries.
+    Build,
+    /// The main job: build, then enrol a device in a throw-away installation.
+    Demo {
+        /// Passed on to `countersign demo`; see `cargo demo -- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Every check and every test, with what they need installed from Debian's packages.
+    Test,
+    /// Measure whole enrolments beside micromdm's scepserver, in one run and one table.
+    Bench {
+        /// Passed on to the bench.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Build => build::all(),
+        Task::Demo { arguments } => build::all().and_then(|()| build::demo(&arguments)),
+        Task::Test => check::all(),
+        Task::Bench { arguments } => {
+            packages::install().and_then(|()| build::all()).and_then(|()| build::bench(&arguments))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(message)) => {
+            command::say(&format!("xtask: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}

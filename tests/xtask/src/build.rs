@@ -1,0 +1,79 @@
+//! Plug-ins first, then the binaries that run them.
+
+use std::process::Command;
+
+use crate::command::{Failed, cargo, is_there, read, run, say, target_folder};
+
+const WASM: &str = "wasm32-wasip2";
+
+/// The first-party plug-ins: package and the file that cargo makes of it.
+const PLUGINS: [&str; 1] = ["countersign-plugin-one-time-password"];
+
+/// Packages with a binary that is part of an installation.
+const BINARIES: [&str; 5] = [
+    "countersign",
+    "countersign-serve",
+    "countersign-verify",
+    "countersign-sign",
+    "countersign-lab-ca",
+];
+
+/// Everything that an installation is made of.
+pub(crate) fn all() -> Result<(), Failed> {
+    plugins()?;
+    binaries()
+}
+
+/// The plug-ins, as components.
+pub(crate) fn plugins() -> Result<(), Failed> {
+    add_wasm_target()?;
+    for plugin in PLUGINS {
+        run(cargo().args(["build", "--locked", "--profile", "plugin", "--target", WASM]).args([
+            "--package",
+            plugin,
+        ]))?;
+    }
+    Ok(())
+}
+
+/// The binaries.
+pub(crate) fn binaries() -> Result<(), Failed> {
+    let mut command = cargo();
+    command.args(["build", "--locked", "--bins"]);
+    for package in BINARIES {
+        command.args(["--package", package]);
+    }
+    run(&mut command)
+}
+
+/// The main job.
+pub(crate) fn demo(arguments: &[String]) -> Result<(), Failed> {
+    let target = target_folder()?;
+    let component = target.join(WASM).join("plugin/countersign_plugin_one_time_password.wasm");
+    run(Command::new(target.join("debug/countersign"))
+        .args(["demo", "--plugin"])
+        .arg(component)
+        .args(arguments))
+}
+
+/// The bench.
+pub(crate) fn bench(arguments: &[String]) -> Result<(), Failed> {
+    run(cargo().args(["run", "--locked", "--package", "countersign-bench", "--"]).args(arguments))
+}
+
+/// Adds the wasm target to the toolchain that rust-toolchain.toml names.
+fn add_wasm_target() -> Result<(), Failed> {
+    let root = read(Command::new("rustc").args(["--print", "sysroot"]))?;
+    let library = std::path::Path::new(root.trim()).join("lib/rustlib").join(WASM);
+    if library.is_dir() {
+        return Ok(());
+    }
+    if !is_there("rustup") {
+        return Err(Failed(format!(
+            "the Rust target {WASM} is missing and there is no rustup to add it; install it with \
+             your distribution's tools (Debian: `libstd-rust-dev-wasm32`)"
+        )));
+    }
+    say(&format!("adding the Rust target {WASM}"));
+    run(Command::new("rustup").args(["target", "add", WASM]))
+}

@@ -1,0 +1,51 @@
+//! Real programs that tests talk to, from Debian's packages.
+
+use std::process::Command;
+
+use crate::command::{Failed, is_there, read, run, say};
+
+/// A program and the package that brings it.
+const NEEDED: [(&str, &str); 4] = [
+    ("pki", "strongswan-pki"),
+    ("scepserver", "scep"),
+    ("openssl", "openssl"),
+    ("cc", "build-essential"),
+];
+
+/// Installs what is missing, as root or through sudo.
+pub(crate) fn install() -> Result<(), Failed> {
+    let missing: Vec<&str> = NEEDED
+        .into_iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let by_hand = format!("apt-get install {}", missing.join(" "));
+    if !is_there("apt-get") {
+        return Err(Failed(format!(
+            "the tests need programs of these Debian packages: {}; install them with your \
+             distribution's tools",
+            missing.join(", ")
+        )));
+    }
+    say(&format!("installing Debian packages: {}", missing.join(", ")));
+    let is_root = read(Command::new("id").arg("-u"))?.trim() == "0";
+    if !is_root && !is_there("sudo") {
+        return Err(Failed(format!("run as root: {by_hand}")));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut command =
+            if is_root { Command::new("apt-get") } else { Command::new("sudo") };
+        if !is_root {
+            command.arg("apt-get");
+        }
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+        run(&mut command)
+    };
+    apt(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(missing);
+    apt(&install)
+}
