@@ -205,7 +205,8 @@ fn is_in_host_tree(host: &str, tree: &str) -> bool {
     if tree.is_empty() {
         true
     } else if tree.starts_with('.') {
-        host.len() > tree.len() && host.ends_with(tree)
+        // No host name starts with a dot, so there is a label before it.
+        host.ends_with(tree)
     } else {
         host == tree
     }

@@ -127,6 +127,10 @@ fn addresses_lie_in_their_network() {
         &["IP:192.0.2.0", "IP:192.0.2.255"],
         &["IP:192.0.3.1", "IP:2001:db8::1"],
     );
+    // 32.1.13.184 has the first octets of 2001:db8::, and 0.0.0.0/0 is all of IPv4 only.
+    let outside = ["IP:2001:db8::1"];
+    check(&forge::ip(&[32, 1, 13, 184, 255, 255, 255, 255]), &["IP:32.1.13.184"], &outside);
+    check(&forge::ip(&[0; 8]), &["IP:192.0.2.1"], &outside);
     let mut six = [0_u8; 32];
     six[..4].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
     six[16..20].copy_from_slice(&[0xff; 4]);
