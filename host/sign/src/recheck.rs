@@ -133,7 +133,7 @@ impl Rules {
         }
         csr.verify_self_signature(LegacyDigests::Refused)
             .map_err(|error| Refused::new("csr-not-self-signed", error.to_string()))?;
-        rule.judge_request(&proven, &csr, now)?;
+        rule.judge_request(&proven, &csr)?;
         Ok(Admissible { proven, csr })
     }
 
@@ -216,7 +216,7 @@ impl Rule {
         Ok(())
     }
 
-    fn judge_request(&self, proven: &ProvenApproval, csr: &Csr, now: u64) -> Result<(), Refused> {
+    fn judge_request(&self, proven: &ProvenApproval, csr: &Csr) -> Result<(), Refused> {
         let approval = proven.approval();
         self.limits.admit(csr, &self.boundary).map_err(|refusals| {
             let code = refusals.first().map_or("limits", |refusal| refusal.code);
@@ -231,7 +231,8 @@ impl Rule {
             .map_err(|refusal| Refused::new("names-beyond-approval", refusal.to_string()))?;
         if let Some(latest_end) = approval.latest_end {
             // The CA may issue as long as the profile allows: nobody else says how long it will.
-            let longest = now.saturating_add(self.limits.max_validity.as_secs());
+            // Counted from the approval, as `verify` did, or the second between would decide.
+            let longest = approval.approved_at.saturating_add(self.limits.max_validity.as_secs());
             if longest > latest_end {
                 return Err(Refused::new(
                     "outlives-approval",
