@@ -1,0 +1,1 @@
+//! Questions to the three processes through their admin sockets.

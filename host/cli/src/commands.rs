@@ -1,0 +1,1 @@
+//! One file per command: its arguments, what it calls, how it is shown.
