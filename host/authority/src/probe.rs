@@ -1,10 +1,11 @@
 //! The question whether a CA really insists on the countersignature.
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use aws_lc_rs::{rand, signature};
-use der::asn1::{Any, BitString, ObjectIdentifier, SetOfVec, Utf8StringRef};
-use der::{Encode, Sequence, Tag};
+use der::asn1::{Any, BitString, Null, ObjectIdentifier, SetOfVec, Utf8StringRef};
+use der::{Decode, Encode, Sequence};
 
 use crate::disposition::Disposition;
 use crate::error::AuthorityError;
@@ -37,9 +38,15 @@ pub enum ProbeResult {
 ///
 /// On a CA that accepts it, this costs one certificate for a meaningless name, whose key is gone.
 pub async fn probe_uncountersigned(authority: &dyn Authority, template: &str) -> ProbeResult {
-    let request = match bare_request() {
-        Ok(request) => request,
-        Err(reason) => return ProbeResult::Inconclusive { reason },
+    // Making an RSA key takes long enough to hold up the executor.
+    let request = match tokio::task::spawn_blocking(bare_request).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(reason)) => return ProbeResult::Inconclusive { reason },
+        Err(failed) => {
+            let reason =
+                AuthorityError::unavailable(format!("the probe could not be made: {failed}"));
+            return ProbeResult::Inconclusive { reason };
+        }
     };
     let submission = Submission { cms: &request, template };
     match authority.submit(submission).await {
@@ -58,6 +65,7 @@ const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.
 /// What an admin sees where a CA keeps or issues the probe.
 const NAME: &str = "countersign probe: must be refused";
 
+/// PKCS#10 (RFC 2986 §4).
 #[derive(Sequence)]
 struct CertificationRequest {
     info: Any,
@@ -77,7 +85,7 @@ struct CertificationRequestInfo {
 #[derive(Sequence)]
 struct AlgorithmIdentifier {
     oid: ObjectIdentifier,
-    parameters: der::asn1::Null,
+    parameters: Null,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Sequence, der::ValueOrd)]
@@ -96,6 +104,8 @@ fn bare_request() -> Result<Vec<u8>, AuthorityError> {
 }
 
 fn encode(key: &KeyPair) -> Result<Vec<u8>, der::Error> {
+    let failed = |_| der::Error::from(der::ErrorKind::Failed);
+    let spki: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(failed)?;
     let name =
         AttributeTypeAndValue { oid: COMMON_NAME, value: Any::from(Utf8StringRef::new(NAME)?) };
     let mut subject = SetOfVec::new();
@@ -103,28 +113,34 @@ fn encode(key: &KeyPair) -> Result<Vec<u8>, der::Error> {
     let info = CertificationRequestInfo {
         version: 0,
         subject: vec![subject],
-        public_key: subject_public_key_info(key.public_key().as_ref())?,
+        public_key: Any::from_der(spki.as_ref())?,
         attributes: SetOfVec::new(),
     }
     .to_der()?;
     let mut bytes = vec![0; key.public_modulus_len()];
-    key.sign(&signature::RSA_PKCS1_SHA256, &rand::SystemRandom::new(), &info, &mut bytes)
-        .map_err(|_| der::Error::from(der::ErrorKind::Failed))?;
+    let random = rand::SystemRandom::new();
+    key.sign(&signature::RSA_PKCS1_SHA256, &random, &info, &mut bytes).map_err(failed)?;
     CertificationRequest {
-        info: der::Decode::from_der(&info)?,
-        algorithm: rsa(SHA256_WITH_RSA),
+        info: Any::from_der(&info)?,
+        algorithm: AlgorithmIdentifier { oid: SHA256_WITH_RSA, parameters: Null },
         signature: BitString::from_bytes(&bytes)?,
     }
     .to_der()
 }
 
-fn subject_public_key_info(rsa_public_key: &[u8]) -> Result<Any, der::Error> {
-    const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-    let mut content = rsa(RSA_ENCRYPTION).to_der()?;
-    content.extend(BitString::from_bytes(rsa_public_key)?.to_der()?);
-    Any::new(Tag::Sequence, content)
-}
+#[cfg(test)]
+mod tests {
+    use countersign_profile::Csr;
 
-fn rsa(oid: ObjectIdentifier) -> AlgorithmIdentifier {
-    AlgorithmIdentifier { oid, parameters: der::asn1::Null }
+    use super::*;
+
+    #[test]
+    fn the_probe_is_a_sound_request_of_an_unmistakable_name() {
+        let csr = Csr::parse(&bare_request().unwrap()).unwrap();
+        csr.verify_self_signature(countersign_profile::LegacyDigests::Refused).unwrap();
+        assert_eq!(csr.subject().common_name(), Some(NAME));
+        assert_eq!(csr.attributes().count(), 0);
+        let again = Csr::parse(&bare_request().unwrap()).unwrap();
+        assert_ne!(csr.info_sha256(), again.info_sha256(), "a key of its own each time");
+    }
 }

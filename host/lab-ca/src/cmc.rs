@@ -122,3 +122,40 @@ fn sign(issuer: &Issuer, own: &Certificate, content: &[u8]) -> Result<SignerInfo
         unsigned_attrs: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::key::{Algorithm, CaKey};
+
+    #[test]
+    fn openssl_verifies_a_full_response_and_finds_its_content() {
+        for algorithm in [Algorithm::Rsa2048, Algorithm::P256] {
+            let key = CaKey::generate(algorithm).unwrap();
+            let issuer = Issuer::self_signed("CA", key, Duration::from_secs(3600)).unwrap();
+            let full = write(&issuer, Status::Pending, "Taken Under Submission", None).unwrap();
+
+            let directory = tempfile::TempDir::new().unwrap();
+            let file = |name: &str| directory.path().join(name);
+            let root = crate::directory::pem_text("CERTIFICATE", &issuer.certificate).unwrap();
+            std::fs::write(file("ca.pem"), root).unwrap();
+            std::fs::write(file("full.der"), full).unwrap();
+            let output = Command::new("openssl")
+                .args(["cms", "-verify", "-inform", "DER", "-binary", "-purpose", "any"])
+                .arg("-in")
+                .arg(file("full.der"))
+                .arg("-CAfile")
+                .arg(file("ca.pem"))
+                .arg("-out")
+                .arg(file("content"))
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let content = std::fs::read(file("content")).unwrap();
+            assert_eq!(content, response(Status::Pending, "Taken Under Submission").unwrap());
+        }
+    }
+}

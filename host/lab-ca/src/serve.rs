@@ -31,6 +31,7 @@ use der::{Decode, Encode};
 use crate::LabCa;
 use crate::certificate::{self, CERTIFICATE_PATH, CRL_PATH, Subject};
 use crate::countersigned::common_name;
+use crate::directory::Options;
 use crate::error::LabCaError;
 use crate::key::{Algorithm, CaKey};
 use crate::role::Role;
@@ -124,9 +125,7 @@ impl LabCa {
         }
         let publisher = self.publisher().await?;
         let publication = publisher.local_addr().map_err(server)?;
-        let mut settings = self.settings()?;
-        settings.publication = Some(format!("http://{publication}"));
-        self.0.directory.write_settings(&settings)?;
+        let settings = self.publish_at(publication)?;
 
         let tls = TlsAcceptor::from(Arc::new(self.tls(address)?));
         let (stop, stopped) = watch::channel(false);
@@ -141,6 +140,15 @@ impl LabCa {
             })),
         ];
         Ok(Serving { address, publication, name: settings.name, stop, tasks })
+    }
+
+    /// Notes the place in the settings, which others may be changing too.
+    fn publish_at(&self, place: SocketAddr) -> Result<Options, LabCaError> {
+        let _locked = self.0.directory.lock()?;
+        let mut settings = self.0.directory.settings()?;
+        settings.publication = Some(format!("http://{place}"));
+        self.0.directory.write_settings(&settings)?;
+        Ok(settings)
     }
 
     async fn publisher(&self) -> Result<TcpListener, LabCaError> {

@@ -215,3 +215,24 @@ fn message_ids_are_uuids_of_version_4_and_differ() {
     assert_eq!(&one[23..24], "4", "{one}");
     assert!("89ab".contains(&one[28..29]), "{one}");
 }
+
+#[test]
+fn no_damage_to_a_recorded_answer_is_read_as_a_disposition_without_its_parts() {
+    // Every cut, and every byte replaced by what XML cares about: an answer or an error, no panic.
+    for name in ["issue-response", "pending-response", "fault-agent-rights"] {
+        let whole = recorded(name);
+        let text = String::from_utf8(whole.clone()).unwrap();
+        let last = text.rfind("</s:Envelope>").unwrap();
+        for end in 0..last {
+            let cut = read::read(&whole[..end], MESSAGE_ID);
+            assert!(cut.is_err(), "{name} cut at {end}: {cut:?}");
+        }
+        for at in 0..whole.len() {
+            for replacement in *b"<>&\"/: \0\xff" {
+                let mut damaged = whole.clone();
+                damaged[at] = replacement;
+                let _ = read::read(&damaged, MESSAGE_ID);
+            }
+        }
+    }
+}
