@@ -391,3 +391,31 @@ async fn in_time<T>(deadline: Instant, wait: impl Future<Output = T>) -> wasmtim
         Err(_) => Err(Stopped::Deadline.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(deadline: Instant, abandoned: bool) -> CallState {
+        CallState::new(CallParts {
+            plugin: "p".into(),
+            trace_id: "t".into(),
+            purpose: Purpose::Pure,
+            grants: Grants::ALL,
+            backend: None,
+            budgets: Arc::new(Budgets::default()),
+            deadline,
+            abandoned: Arc::new(AtomicBool::new(abandoned)),
+        })
+    }
+
+    /// The outer time-out would end such a guest too; this is the inner one, which ends it cleanly.
+    #[test]
+    fn a_guest_may_go_on_until_its_deadline_or_until_nobody_waits() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(60);
+        assert_eq!(state(later, false).may_go_on(), Ok(()));
+        assert_eq!(state(now, false).may_go_on(), Err(Stopped::Deadline));
+        assert_eq!(state(later, true).may_go_on(), Err(Stopped::Abandoned));
+    }
+}
