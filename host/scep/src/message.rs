@@ -192,6 +192,14 @@ impl Message {
         Nonce::read(&attributes.one(oid::SENDER_NONCE).ok()?)
     }
 
+    /// Of a CertRep: the nonce of the request that it says it answers; `None` where there is not
+    /// exactly one of 8 to 64 bytes. For looking at recorded messages: a client compares the nonce
+    /// that it sent ([`crate::client::Reply::read`]).
+    pub fn recipient_nonce(&self) -> Option<Nonce> {
+        let attributes = self.signer_info.signed_attributes().ok()?;
+        Nonce::read(&attributes.one(oid::RECIPIENT_NONCE).ok()?)
+    }
+
     /// The type that the message says it has.
     pub fn message_type(&self) -> Result<MessageType, Refused> {
         let attributes = self.attributes()?;
