@@ -24,6 +24,9 @@ use crate::{admin, logging, scep};
 /// The pause between two looks for signatures and requests that nobody asks for any more.
 const SETTLE_EVERY: Duration = Duration::from_secs(600);
 
+/// The pause before the first.
+const FIRST_SETTLE: Duration = Duration::from_secs(5);
+
 /// Why the process did not start.
 #[derive(Debug)]
 pub enum StartError {
@@ -275,15 +278,18 @@ async fn settle_now_and_then(
     patience: u64,
     mut stop: watch::Receiver<bool>,
 ) {
+    // The other processes start beside this one.
+    let mut pause = FIRST_SETTLE;
     loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = async { stop.wait_for(|stop| *stop).await.is_ok() } => return,
+        }
+        pause = SETTLE_EVERY;
         match settle(&records, &peers, patience, now()).await {
             Ok(0) => {}
             Ok(closed) => tracing::warn!(closed, "signatures and requests were given up"),
             Err(error) => tracing::error!(%error, "what is unsettled could not be closed"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(SETTLE_EVERY) => {}
-            _ = async { stop.wait_for(|stop| *stop).await.is_ok() } => return,
         }
     }
 }

@@ -28,10 +28,9 @@ pub(crate) fn all() -> Result<(), Failed> {
 pub(crate) fn plugins() -> Result<(), Failed> {
     add_wasm_target()?;
     for plugin in PLUGINS {
-        run(cargo().args(["build", "--locked", "--profile", "plugin", "--target", WASM]).args([
-            "--package",
-            plugin,
-        ]))?;
+        run(cargo()
+            .args(["build", "--locked", "--profile", "plugin", "--target", WASM])
+            .args(["--package", plugin]))?;
     }
     Ok(())
 }

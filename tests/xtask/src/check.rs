@@ -13,6 +13,7 @@ pub(crate) fn all() -> Result<(), Failed> {
     stages.run("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
     stages.run("plug-ins", build::plugins)?;
     stages.run("binaries", build::binaries)?;
+    stages.run("the main job", || build::demo(&[]))?;
     stages.run("tests", || run(cargo().args(["test", "--locked", "--workspace"])))?;
     stages.run("clippy", || {
         run(cargo()

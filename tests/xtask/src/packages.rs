@@ -4,9 +4,14 @@ use std::process::Command;
 
 use crate::command::{Failed, is_there, read, run, say};
 
-/// A program and the package that brings it.
-const NEEDED: [(&str, &str); 4] = [
+/// A file that a package brings where programs are not looked for.
+const CURL_OF_STRONGSWAN: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
+
+/// A program, or the path of another file, and the package that brings it.
+const NEEDED: [(&str, &str); 5] = [
     ("pki", "strongswan-pki"),
+    // pki fetches over HTTP with this.
+    (CURL_OF_STRONGSWAN, "libstrongswan-extra-plugins"),
     ("scepserver", "scep"),
     ("openssl", "openssl"),
     ("cc", "build-essential"),
@@ -16,7 +21,7 @@ const NEEDED: [(&str, &str); 4] = [
 pub(crate) fn install() -> Result<(), Failed> {
     let missing: Vec<&str> = NEEDED
         .into_iter()
-        .filter(|(program, _)| !is_there(program))
+        .filter(|(file, _)| !is_there(file) && !std::path::Path::new(file).is_file())
         .map(|(_, package)| package)
         .collect();
     if missing.is_empty() {
@@ -36,8 +41,7 @@ pub(crate) fn install() -> Result<(), Failed> {
         return Err(Failed(format!("run as root: {by_hand}")));
     }
     let apt = |arguments: &[&str]| {
-        let mut command =
-            if is_root { Command::new("apt-get") } else { Command::new("sudo") };
+        let mut command = if is_root { Command::new("apt-get") } else { Command::new("sudo") };
         if !is_root {
             command.arg("apt-get");
         }

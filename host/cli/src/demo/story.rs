@@ -122,12 +122,13 @@ impl Story {
             lab.file("device-19.challenge").display()
         ));
         line(&format!(
-            "\n  # or strongSwan's (Debian: strongswan-pki); one challenge serves one request\n  \
+            "\n  # or strongSwan's (Debian: strongswan-pki libstrongswan-extra-plugins)\n  \
              pki --gen --type rsa --size 2048 --outform pem > dev.key\n  \
-             pki --scepca --url {url} --caout ca.der --raout ra.der --force\n  \
              pki --scep --url {url} --in dev.key --dn CN=device-19 --san device-19.example.com \
-             --password {} --cacert-enc ra.der --cacert-sig ra-1.der --cacert {ca} --outform pem > dev.pem",
-            challenge
+             --password {challenge} --cacert-enc {} --cacert-sig {} --cacert {ca} \
+             --outform pem > dev.pem",
+            lab.file("keys/cep.pem").display(),
+            lab.file("keys/rep.pem").display(),
         ));
         line(&format!(
             "\n  # another challenge, and what was recorded\n  \
