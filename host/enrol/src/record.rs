@@ -641,3 +641,6 @@ fn row_name(id: EnrolmentId, attempt: u32) -> Vec<u8> {
 fn seconds(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

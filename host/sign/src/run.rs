@@ -116,8 +116,12 @@ impl fmt::Debug for Sign {
 pub fn run(config: &Path) -> ExitCode {
     // Before any secret is read.
     let dumps = forbid_core_dumps();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_env("COUNTERSIGN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // Another subscriber is there only where somebody embeds this.
     let _ = log.try_init();
     if let Err(error) = dumps {

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use aws_lc_rs::{hmac, rand};
-use countersign_sandbox::model::{ChallengeBinding, Name};
+use countersign_sandbox::model::ChallengeBinding;
 use countersign_store::rusqlite::{OptionalExtension as _, Transaction, params};
 use countersign_store::{Store, StoreError};
 use serde::Serialize;
@@ -301,6 +301,7 @@ fn seconds(time: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use countersign_sandbox::model::Name;
     use countersign_store::Owner;
 
     use super::*;
