@@ -82,10 +82,16 @@ impl Enrolments {
     }
 
     /// Answers one pkiMessage. The work goes on to its end even if the caller goes away: a device
-    /// that hangs up must not leave half a state.
-    pub async fn answer(&self, arrival: Arrival) -> Answer {
+    /// that hangs up must not leave half a state. `place` is held until then, so that a bound on
+    /// places bounds the work and not only those who wait for it.
+    pub async fn answer(&self, arrival: Arrival, place: impl Send + 'static) -> Answer {
         let inner = Arc::clone(&self.inner);
-        match tokio::spawn(async move { inner.answer(arrival).await }).await {
+        let work = async move {
+            let answer = inner.answer(arrival).await;
+            drop(place);
+            answer
+        };
+        match tokio::spawn(work).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::error!(%error, "a request's task ended abnormally");

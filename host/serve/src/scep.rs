@@ -95,14 +95,14 @@ async fn pki_operation(
     source: Source,
     message: Vec<u8>,
 ) -> Response {
-    let Ok(_place) = shared.in_flight.try_acquire() else {
+    let Ok(place) = Arc::clone(&shared.in_flight).try_acquire_owned() else {
         return busy(1);
     };
     if !shared.gate.is_open_for(&profile) {
         return busy(30);
     }
     let arrival = Arrival { profile, path_suffix, source, message };
-    let answer = shared.enrolments.answer(arrival);
+    let answer = shared.enrolments.answer(arrival, place);
     match tokio::time::timeout(shared.request_deadline, answer).await {
         Ok(Answer::CertRep(octets)) => typed("application/x-pki-message", octets),
         Ok(Answer::NotAMessage) => {

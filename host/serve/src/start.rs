@@ -134,7 +134,7 @@ async fn serve(loaded: &Loaded) -> Result<(), StartError> {
         }),
         aliases: aliases(config),
         gate: Arc::clone(&gate),
-        in_flight: Semaphore::new(limits.max_in_flight as usize),
+        in_flight: Arc::new(Semaphore::new(limits.max_in_flight as usize)),
         max_body: limits.max_body_bytes as usize,
         body_deadline: Duration::from_secs(limits.body_seconds.into()),
         request_deadline: Duration::from_secs(limits.request_seconds.into()),

@@ -18,7 +18,7 @@ pub(crate) struct Shared {
     /// Other paths that stand for a profile, lower-case, without a slash at the end.
     pub(crate) aliases: BTreeMap<String, String>,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) in_flight: Semaphore,
+    pub(crate) in_flight: Arc<Semaphore>,
     pub(crate) max_body: usize,
     pub(crate) body_deadline: Duration,
     pub(crate) request_deadline: Duration,
