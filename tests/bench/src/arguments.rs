@@ -1,0 +1,64 @@
+//! What is to be measured.
+
+use clap::{Parser, ValueEnum};
+use countersign_tests::lab_ca;
+
+/// Whole enrolments per second, beside micromdm's scepserver.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench")]
+pub(crate) struct Arguments {
+    /// How many devices ask at the same time; one row each.
+    #[arg(long, value_delimiter = ',', default_value = "1,16")]
+    pub(crate) concurrency: Vec<usize>,
+    /// Enrolments of each system for each concurrency.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) requests: usize,
+    /// Keys of CA and EA; CEP and REP stay RSA-2048, and so does all of scepserver.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "rsa-2048,p-256")]
+    pub(crate) algorithm: Vec<Algorithm>,
+    /// In how many turns of the two systems the enrolments are made.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) turns: u16,
+    /// How many RSA-2048 keys the devices share.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) keys: u16,
+    /// Seconds of GetCACaps for each system.
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) capabilities_seconds: f64,
+}
+
+/// Keys of CA and EA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Algorithm {
+    /// RSA with 2048 bits.
+    #[value(name = "rsa-2048")]
+    Rsa2048,
+    /// ECDSA on P-256.
+    #[value(name = "p-256")]
+    P256,
+}
+
+impl Algorithm {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rsa2048 => "RSA-2048",
+            Self::P256 => "P-256",
+        }
+    }
+
+    pub(crate) fn of_lab_ca(self) -> lab_ca::Algorithm {
+        match self {
+            Self::Rsa2048 => lab_ca::Algorithm::Rsa2048,
+            Self::P256 => lab_ca::Algorithm::P256,
+        }
+    }
+
+    /// RSA-2048 private-key operations of one enrolment: in our three processes (CEP unwrap, REP
+    /// sign, EA sign), and with the CA's signature.
+    pub(crate) fn rsa_operations(self) -> (f64, f64) {
+        match self {
+            Self::Rsa2048 => (3.0, 4.0),
+            Self::P256 => (2.0, 2.0),
+        }
+    }
+}
