@@ -85,6 +85,14 @@ impl Builder {
         self
     }
 
+    /// Lines directly under `[approval]`.
+    #[must_use]
+    pub fn approval(mut self, toml: &str) -> Self {
+        self.parts.approval.push_str(toml);
+        self.parts.approval.push('\n');
+        self
+    }
+
     /// Whole sections at the end of the file, such as `[sign.fuse]`.
     #[must_use]
     pub fn sections(mut self, toml: &str) -> Self {

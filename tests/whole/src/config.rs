@@ -133,6 +133,7 @@ pub(crate) struct Parts {
     pub(crate) ca_chain: String,
     pub(crate) serve: String,
     pub(crate) authority: String,
+    pub(crate) approval: String,
     pub(crate) sections: String,
     pub(crate) plugins: Vec<Plugin>,
     pub(crate) profiles: Vec<Profile>,
@@ -147,6 +148,7 @@ impl Default for Parts {
             ca_chain: "ca/ca.pem".to_owned(),
             serve: String::new(),
             authority: String::new(),
+            approval: String::new(),
             sections: String::new(),
             plugins: vec![Plugin::one_time_password()],
             profiles: vec![Profile::named(PROFILE)],
@@ -156,7 +158,8 @@ impl Default for Parts {
 
 impl Parts {
     pub(crate) fn toml(&self) -> String {
-        let Self { mode, listen, ca_url, ca_chain, serve, authority, sections, .. } = self;
+        let Self { mode, listen, ca_url, ca_chain, serve, authority, approval, sections, .. } =
+            self;
         let mut toml = format!(
             r#"mode = "{mode}"
 
@@ -196,6 +199,7 @@ key = "file:keys/ea.key"
 
 [approval]
 key = "file:secrets/approval.key"
+{approval}
 
 [authority.lab]
 kind = "wstep"

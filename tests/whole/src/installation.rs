@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::builder::Builder;
 use crate::device::{Answer, Device, Sent};
-use crate::http_client::{Connection, HttpReply, raw};
+use crate::http_client::{Connection, HttpReply, raw, raw_or_closed};
 use crate::process::{Ended, PATIENCE, Program, Running};
 
 const ASK: Duration = Duration::from_secs(30);
@@ -191,7 +191,11 @@ impl Installation {
         self.serving = Some(self.ca.serve(listener).await.expect("the lab CA serves"));
     }
 
-    async fn wait_until_serving(&mut self) {
+    /// Waits until `serve` listens; it need not be ready.
+    ///
+    /// # Panics
+    /// It does not come to it.
+    pub async fn wait_until_serving(&mut self) {
         let serve = self.running(Program::Serve);
         let event = serve.event("serving", |event| event["message"] == "serving").await;
         self.address = event["listen"].as_str().expect("where it listens").to_owned();
@@ -349,6 +353,11 @@ impl Installation {
     /// Octets of one's own as the request; the answer until the server closes.
     pub async fn raw(&self, octets: &[u8]) -> Vec<u8> {
         raw(&self.address, octets).await
+    }
+
+    /// The same, where the server may well close the connection without a word.
+    pub async fn raw_or_closed(&self, octets: &[u8]) -> Vec<u8> {
+        raw_or_closed(&self.address, octets).await
     }
 
     /// What GetCACert gives for a profile.
