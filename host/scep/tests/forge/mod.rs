@@ -12,8 +12,13 @@ pub fn golden(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// This file also serves the fuzz targets, whose own manifest lies one folder deeper.
 pub fn golden_directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/scep")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|ancestor| ancestor.join("tests/golden/scep"))
+        .find(|folder| folder.is_dir())
+        .expect("tests/golden/scep lies in the repository")
 }
 
 pub fn golden_key(name: &str) -> DeviceKey {
