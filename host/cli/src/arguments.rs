@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{demo, up};
+use crate::{commands, demo, up};
 
 /// Countersign: a SCEP registration authority whose plug-ins verify and whose own process signs.
 #[derive(Debug, Parser)]
@@ -17,6 +17,16 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Demo(demo::Arguments),
     Up(up::Arguments),
+    Enrol(commands::enrol::Arguments),
+    Request(commands::request::Arguments),
+    Status(commands::status::Arguments),
+    Plugin(commands::plugin::Arguments),
+    Keys(commands::keys::Arguments),
+    Challenge(commands::challenge::Arguments),
+    Orders(commands::orders::Arguments),
+    Ledger(commands::ledger::Arguments),
+    Config(commands::config::Arguments),
+    Scep(commands::scep::Arguments),
 }
 
 /// Where the config is if nobody says otherwise.

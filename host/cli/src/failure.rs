@@ -41,6 +41,11 @@ impl Failure {
         Self { message: message.into(), exit }
     }
 
+    /// A failure that was shown already, as facts.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self::of(exit, "")
+    }
+
     /// The config file has problems: all of them, each with its line.
     #[allow(clippy::needless_pass_by_value, reason = "handed to map_err by its name")]
     pub(crate) fn config(problems: Vec<Problem>) -> Self {
@@ -59,7 +64,9 @@ impl Failure {
 
     /// Tells the person, and gives the process's exit code.
     pub(crate) fn report(self) -> ExitCode {
-        if self.exit == Exit::Config {
+        if self.message.is_empty() {
+            // Shown already, as facts.
+        } else if self.message.starts_with("error[") {
             // Already in the form of a compiler's messages.
             output::error_line(&self.message);
         } else {

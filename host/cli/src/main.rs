@@ -9,9 +9,11 @@ mod arguments;
 mod commands;
 mod demo;
 mod failure;
+mod file;
 mod output;
 mod processes;
 mod scep_client;
+mod time;
 mod up;
 
 use std::process::ExitCode;
@@ -36,5 +38,15 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Up(arguments) => up::run(&arguments),
+        Command::Enrol(arguments) => commands::enrol::run(arguments),
+        Command::Request(arguments) => commands::request::run(arguments),
+        Command::Status(arguments) => commands::status::run(&arguments),
+        Command::Plugin(arguments) => commands::plugin::run(arguments),
+        Command::Keys(arguments) => commands::keys::run(arguments),
+        Command::Challenge(arguments) => commands::challenge::run(arguments),
+        Command::Orders(arguments) => commands::orders::run(arguments),
+        Command::Ledger(arguments) => commands::ledger::run(arguments),
+        Command::Config(arguments) => commands::config::run(arguments),
+        Command::Scep(arguments) => commands::scep::run(arguments),
     }
 }

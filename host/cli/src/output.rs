@@ -5,6 +5,9 @@ use std::io::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::time;
 
 /// How facts are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -27,7 +30,7 @@ pub(crate) fn error_line(text: &str) {
 }
 
 /// A JSON value on standard output.
-pub(crate) fn json(value: &serde_json::Value) {
+pub(crate) fn json(value: &Value) {
     line(&format!("{value:#}"));
 }
 
@@ -44,6 +47,65 @@ pub(crate) fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+/// A member of facts as one word or line, escaped; `-` where there is nothing.
+pub(crate) fn fact(facts: &Value, member: &str) -> String {
+    shown(facts.get(member).unwrap_or(&Value::Null))
+}
+
+/// A value of facts as one word or line.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => escaped(text),
+        Value::Array(values) if values.is_empty() => "-".to_owned(),
+        Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(", "),
+        other => escaped(&other.to_string()),
+    }
+}
+
+/// A member of facts that holds seconds since 1970, as RFC 3339.
+pub(crate) fn moment(facts: &Value, member: &str) -> String {
+    facts.get(member).and_then(Value::as_u64).map_or_else(|| "-".to_owned(), time::rfc3339)
+}
+
+/// Lines under headings, each column as wide as its widest text.
+#[derive(Debug)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(headings: &[&str]) -> Self {
+        Self { rows: vec![headings.iter().map(|heading| heading.to_uppercase()).collect()] }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for (index, row) in self.rows.iter().enumerate() {
+            let mut text = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                text.push_str(&format!("{cell:<width$}  "));
+            }
+            f.write_str(text.trim_end())?;
+            if index + 1 < self.rows.len() {
+                f.write_str("\n")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The text in green.
@@ -79,5 +141,24 @@ mod tests {
         assert_eq!(escaped("CN=a\u{1b}[2Jb\n"), "CN=a\\u{1b}[2Jb\\u{a}");
         assert_eq!(escaped("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(escaped("Gerät 17"), "Gerät 17");
+    }
+
+    #[test]
+    fn a_table_aligns_its_columns_and_leaves_no_trailing_space() {
+        let mut table = Table::new(&["name", "state"]);
+        table.row(vec!["one-time-password".into(), "good".into()]);
+        table.row(vec!["b".into(), "-".into()]);
+        let expected = "NAME               STATE\none-time-password  good\nb                  -";
+        assert_eq!(table.to_string(), expected);
+    }
+
+    #[test]
+    fn facts_are_shown_without_what_could_deceive() {
+        let facts = serde_json::json!({ "a": "x\u{1b}", "b": ["CN=1", "DNS:a"], "c": 0, "n": null });
+        assert_eq!(fact(&facts, "a"), "x\\u{1b}");
+        assert_eq!(fact(&facts, "b"), "CN=1, DNS:a");
+        assert_eq!(fact(&facts, "none"), "-");
+        assert_eq!(moment(&facts, "c"), "1970-01-01T00:00:00Z");
+        assert_eq!(moment(&facts, "n"), "-");
     }
 }

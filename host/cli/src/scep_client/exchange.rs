@@ -66,6 +66,7 @@ pub(super) async fn enrol(
         authorities: &authorities,
         recipient,
         signer,
+        requested_subject: own_signer.subject_der(),
         signing_key,
         transaction_id: &transaction_id,
         sealing: sealing(&capabilities, progress),
@@ -163,6 +164,8 @@ struct Conversation<'a> {
     authorities: &'a CaCertificates,
     recipient: &'a Certificate,
     signer: &'a Certificate,
+    /// The subject of the CSR, DER.
+    requested_subject: &'a [u8],
     signing_key: &'a DeviceKey,
     transaction_id: &'a TransactionId,
     sealing: Sealing,
@@ -182,7 +185,7 @@ impl Conversation<'_> {
         // RFC 8894 §3.3.3: the CA's name, and the subject that was asked for.
         let names = IssuerAndSubject {
             issuer: self.authorities.ca().unwrap_or(self.recipient).subject_der().to_vec(),
-            subject: self.signer.subject_der().to_vec(),
+            subject: self.requested_subject.to_vec(),
         };
         let mut ask = ask;
         loop {
