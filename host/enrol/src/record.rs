@@ -479,11 +479,7 @@ impl Records {
         let (recipient, message) = message.to_row()?;
         self.store
             .try_write(move |tx| {
-                tx.prepare_cached(
-                    "INSERT INTO outbox (enrolment, recipient, message, created)
-                     VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![id.0, recipient, message, seconds(now)])?;
+                put_into_outbox(tx, id, recipient, &message, now)?;
                 Ok(())
             })
             .await
@@ -629,6 +625,20 @@ fn insert(
         u32::from(cms.is_some()),
         seconds(now)
     ])?;
+    Ok(())
+}
+
+fn put_into_outbox(
+    tx: &Transaction<'_>,
+    id: EnrolmentId,
+    recipient: &str,
+    message: &str,
+    now: u64,
+) -> Result<(), RecordError> {
+    tx.prepare_cached(
+        "INSERT INTO outbox (enrolment, recipient, message, created) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![id.0, recipient, message, seconds(now)])?;
     Ok(())
 }
 
