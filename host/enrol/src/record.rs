@@ -452,16 +452,7 @@ impl Records {
                     return Err(RecordError::Overtaken { id, attempt, to: ending.state });
                 }
                 for (recipient, message) in messages {
-                    tx.prepare_cached(
-                        "INSERT INTO outbox (enrolment, recipient, message, created)
-                         VALUES (?1, ?2, ?3, ?4)",
-                    )?
-                    .execute(params![
-                        id.0,
-                        recipient,
-                        message,
-                        seconds(now)
-                    ])?;
+                    put_into_outbox(tx, id, recipient, &message, now)?;
                 }
                 Ok(())
             })
@@ -635,10 +626,7 @@ fn put_into_outbox(
     message: &str,
     now: u64,
 ) -> Result<(), RecordError> {
-    tx.prepare_cached(
-        "INSERT INTO outbox (enrolment, recipient, message, created) VALUES (?1, ?2, ?3, ?4)",
-    )?
-    .execute(params![id.0, recipient, message, seconds(now)])?;
+    put_into_outbox(tx, id, recipient, &message, now)?;
     Ok(())
 }
 
