@@ -626,7 +626,10 @@ fn put_into_outbox(
     message: &str,
     now: u64,
 ) -> Result<(), RecordError> {
-    put_into_outbox(tx, id, recipient, &message, now)?;
+    tx.prepare_cached(
+        "INSERT INTO outbox (enrolment, recipient, message, created) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![id.0, recipient, message, seconds(now)])?;
     Ok(())
 }
 
