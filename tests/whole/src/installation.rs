@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use countersign_config::Config;
 use countersign_ipc::{AdminReply, AdminRequest, Client, Role};
-use countersign_lab_ca::{LabCa, RequestRecord, Serving};
+use countersign_lab_ca::{LabCa, RequestRecord, RequestState, Serving};
 use countersign_scep::client::CaCertificates;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,6 +16,9 @@ use crate::builder::Builder;
 use crate::device::{Answer, Device, Sent};
 use crate::http_client::{Connection, HttpReply, raw, raw_or_closed};
 use crate::process::{Ended, PATIENCE, Program, Running};
+
+/// CERTSRV_E_SIGNATURE_POLICY_REQUIRED and CERTSRV_E_SIGNATURE_COUNT.
+const WITHOUT_COUNTERSIGNATURE: [u32; 2] = [0x8009_4809, 0x8009_480a];
 
 const ASK: Duration = Duration::from_secs(30);
 
@@ -71,10 +74,21 @@ impl Installation {
         &self.ca
     }
 
-    /// What the CA has received, oldest first. The probe at start is refused and leaves its trace.
+    /// What the CA has received, oldest first; the probes at start too.
     #[must_use]
     pub fn ca_requests(&self) -> Vec<RequestRecord> {
         self.ca.requests().expect("the CA's journal")
+    }
+
+    /// How many requests the CA has received beside the probes of `serve`, which it refuses for want
+    /// of a countersignature.
+    #[must_use]
+    pub fn submissions(&self) -> usize {
+        let is_probe = |request: &RequestRecord| match request.state {
+            RequestState::Denied(code) => WITHOUT_COUNTERSIGNATURE.contains(&code),
+            RequestState::Pending | RequestState::Issued(_) => false,
+        };
+        self.ca_requests().iter().filter(|request| !is_probe(request)).count()
     }
 
     /// The directory of everything.

@@ -1,0 +1,29 @@
+//! The whole system, as devices, admins, CAs and attackers meet it. One program, so that it is
+//! linked once; a file for each theme.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test states what it knows"
+)]
+
+#[path = "../../../../host/scep/tests/forge/mod.rs"]
+mod forge;
+#[path = "../../../../host/sandbox/tests/guests/mod.rs"]
+mod guests;
+
+mod bad_input;
+mod ca_faults;
+mod enrolment;
+mod founding_checklist;
+mod messages;
+mod not_served;
+mod processes_down;
+mod real_client;
+mod start_gate;
+mod stolen_serve;
+mod tls;
+mod wrong_certificates;
+mod zone_a;
