@@ -99,6 +99,9 @@ pub fn open_offline(path: &Path, owner: Owner) -> Result<Connection, StoreError>
 fn harden(connection: &Connection) -> Result<(), StoreError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // The bundled SQLite has STAT4: without this, a cached statement is compiled anew each time a
+    // bound value changes that could matter to its plan.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
     Ok(())
 }
