@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Demo(demo::Arguments),
     Up(up::Arguments),
-    Enrol(commands::enrol::Arguments),
+    Enrol(Box<commands::enrol::Arguments>),
     Request(commands::request::Arguments),
     Status(commands::status::Arguments),
     Plugin(commands::plugin::Arguments),

@@ -40,9 +40,7 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     }
     let found: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| {
-            Failure::new(format!("{} is not a certificate: {error}", path.display()))
-        })?
+        .map_err(|error| Failure::new(format!("{} is not a certificate: {error}", path.display())))?
         .into_iter()
         .map(|certificate| certificate.to_vec())
         .collect();
@@ -111,8 +109,7 @@ pub(crate) fn write(
     beside.push(format!(".{}.new", std::process::id()));
     let beside = Path::new(&beside);
     let written = (|| {
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         match existing {

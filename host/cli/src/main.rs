@@ -38,7 +38,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Up(arguments) => up::run(&arguments),
-        Command::Enrol(arguments) => commands::enrol::run(arguments),
+        Command::Enrol(arguments) => commands::enrol::run(&arguments),
         Command::Request(arguments) => commands::request::run(arguments),
         Command::Status(arguments) => commands::status::run(&arguments),
         Command::Plugin(arguments) => commands::plugin::run(arguments),

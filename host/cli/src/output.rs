@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn facts_are_shown_without_what_could_deceive() {
-        let facts = serde_json::json!({ "a": "x\u{1b}", "b": ["CN=1", "DNS:a"], "c": 0, "n": null });
+        let facts =
+            serde_json::json!({ "a": "x\u{1b}", "b": ["CN=1", "DNS:a"], "c": 0, "n": null });
         assert_eq!(fact(&facts, "a"), "x\\u{1b}");
         assert_eq!(fact(&facts, "b"), "CN=1, DNS:a");
         assert_eq!(fact(&facts, "none"), "-");

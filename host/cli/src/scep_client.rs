@@ -20,8 +20,7 @@ use zeroize::Zeroizing;
 pub(crate) use error::EnrolError;
 pub(crate) use step::Step;
 
-/// What is to be enrolled, where, and how.
-#[derive(Debug)]
+/// What is to be enrolled, where, and how. Without `Debug`: it holds the challenge.
 pub(crate) struct EnrolOptions {
     /// The server, without a query: `http://127.0.0.1:8085/scep/wifi`.
     pub(crate) url: Url,
@@ -111,8 +110,6 @@ pub(crate) struct Enrolled {
     pub(crate) chain_der: Vec<Vec<u8>>,
     /// What GetCACert gave, DER each: not vouched for unless the fingerprint was checked.
     pub(crate) ca_der: Vec<Vec<u8>>,
-    /// The private key, PKCS#8 DER.
-    pub(crate) key_pkcs8: Zeroizing<Vec<u8>>,
     /// The transaction it was.
     pub(crate) transaction_id: TransactionId,
 }

@@ -44,8 +44,7 @@ struct Case {
 #[test]
 fn every_golden_case_of_the_command_line_holds() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let mut paths: Vec<_> =
-        folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(paths.len() >= 10, "the cases are gone");
     let bless = std::env::var_os("COUNTERSIGN_BLESS").is_some();
@@ -115,9 +114,23 @@ fn the_schema_that_is_printed_is_the_one_that_is_checked_in() {
 #[test]
 fn every_command_has_a_help_with_an_example() {
     let commands = [
-        "demo", "up", "enrol", "request list", "request show", "status", "plugin list",
-        "plugin inspect", "keys init", "keys status", "challenge issue", "orders list",
-        "ledger show", "ledger verify", "config check", "config schema", "scep open",
+        "demo",
+        "up",
+        "enrol",
+        "request list",
+        "request show",
+        "status",
+        "plugin list",
+        "plugin inspect",
+        "keys init",
+        "keys status",
+        "challenge issue",
+        "orders list",
+        "ledger show",
+        "ledger verify",
+        "config check",
+        "config schema",
+        "scep open",
     ];
     for command in commands {
         let output = Command::new(env!("CARGO_BIN_EXE_countersign"))

@@ -114,7 +114,7 @@ struct Names(Vec<Name>);
 #[derive(Debug, Clone, Copy)]
 struct Fingerprint([u8; 32]);
 
-pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let existing = Existing::from_force(arguments.force);
     let makes_key = arguments.use_key.is_none();
     if makes_key {
@@ -124,7 +124,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(chain) = &arguments.chain {
         existing.check(chain)?;
     }
-    let options = options(&arguments)?;
+    let options = options(arguments)?;
     if makes_key && let KeySource::Existing(key) = &options.key {
         // Before the request: a certificate without its key would be of no use.
         let pem = file::pem("PRIVATE KEY", key.to_pkcs8());
@@ -133,7 +133,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let enrolled = admin::runtime()?.block_on(scep_client::enrol(options, &mut |step| {
         output::error_line(&format!("  {step}"));
     }))?;
-    keep(&arguments, &enrolled, existing)
+    keep(arguments, &enrolled, existing)
 }
 
 fn options(arguments: &Arguments) -> Result<EnrolOptions, Failure> {
@@ -211,8 +211,11 @@ fn keep(arguments: &Arguments, enrolled: &Enrolled, existing: Existing) -> Resul
     let certificate = file::pem("CERTIFICATE", &enrolled.certificate_der);
     file::write(&arguments.cert, certificate.as_bytes(), 0o644, existing)?;
     if let Some(path) = &arguments.chain {
-        let chain: String =
-            enrolled.chain_der.iter().map(|der| file::pem("CERTIFICATE", der).to_string()).collect();
+        let chain: String = enrolled
+            .chain_der
+            .iter()
+            .map(|der| file::pem("CERTIFICATE", der).to_string())
+            .collect();
         file::write(path, chain.as_bytes(), 0o644, existing)?;
     }
     let key = arguments.use_key.as_ref().unwrap_or(&arguments.key);

@@ -198,7 +198,11 @@ fn show(seen: &Inspection) {
             Standing::NotOffered => output::red("not offered by this host"),
             Standing::Forbidden => output::red("forbidden"),
         };
-        output::line(&format!("  {} ({standing}): {}", escaped(&import.name), escaped(&import.why)));
+        output::line(&format!(
+            "  {} ({standing}): {}",
+            escaped(&import.name),
+            escaped(&import.why)
+        ));
     }
     if seen.obstacles.is_empty() {
         output::line("\nto enable it:\n");

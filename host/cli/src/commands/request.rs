@@ -114,7 +114,11 @@ fn show_one(record: &Value) {
             ("verifiers", Value::Array(verifiers)) => verifiers
                 .iter()
                 .map(|verifier| {
-                    format!("{} {}", output::fact(verifier, "plugin"), output::fact(verifier, "digest"))
+                    format!(
+                        "{} {}",
+                        output::fact(verifier, "plugin"),
+                        output::fact(verifier, "digest")
+                    )
                 })
                 .collect::<Vec<_>>()
                 .join(", "),

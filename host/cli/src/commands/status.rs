@@ -73,8 +73,7 @@ fn show(answer: &Answer) {
             return;
         }
     };
-    let degraded =
-        facts.pointer("/readiness/degraded").and_then(Value::as_bool).unwrap_or(false);
+    let degraded = facts.pointer("/readiness/degraded").and_then(Value::as_bool).unwrap_or(false);
     let state = match (is_ready(facts), degraded) {
         (true, false) => output::green("ready"),
         (true, true) => output::yellow("ready, degraded"),
@@ -107,8 +106,7 @@ fn summary(process: Process, facts: &Value) -> String {
                 .flatten()
                 .map(|(state, count)| format!("{count} {state}"))
                 .collect();
-            let enrolments =
-                if states.is_empty() { "none".to_owned() } else { states.join(", ") };
+            let enrolments = if states.is_empty() { "none".to_owned() } else { states.join(", ") };
             format!("  profiles {}; enrolments: {enrolments}", output::fact(facts, "profiles"))
         }
         Process::Verify => {

@@ -10,7 +10,9 @@ use crate::output;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EnrolError {
     /// The URL is of no use.
-    #[error("{url} is not the URL of a SCEP server: {why}; expected such as http://127.0.0.1:8085/scep/wifi")]
+    #[error(
+        "{url} is not the URL of a SCEP server: {why}; expected such as http://127.0.0.1:8085/scep/wifi"
+    )]
     Url { url: String, why: &'static str },
     /// HTTPS without roots, or roots that cannot be read.
     #[error("{0}")]

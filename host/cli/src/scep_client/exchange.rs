@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use countersign_scep::client::{
-    Ask, CaCertificates, CsrDraft, DeviceKey, Expected, Outgoing, Reply, Sealing, SealedReply,
+    Ask, CaCertificates, CsrDraft, DeviceKey, Expected, Outgoing, Reply, SealedReply, Sealing,
     SelfSigned, Validity,
 };
 use countersign_scep::{
@@ -58,9 +58,8 @@ pub(super) async fn enrol(
             "the server does not offer Renewal; it may refuse a RenewalReq".to_owned(),
         ));
     }
-    let transaction_id = options
-        .transaction_id
-        .unwrap_or_else(|| TransactionId::of_public_key(key.spki_der()));
+    let transaction_id =
+        options.transaction_id.unwrap_or_else(|| TransactionId::of_public_key(key.spki_der()));
     let mut conversation = Conversation {
         server: &server,
         authorities: &authorities,
@@ -98,7 +97,6 @@ pub(super) async fn enrol(
         certificate_der: certificate.der().to_vec(),
         chain_der: others.iter().map(|other| other.der().to_vec()).collect(),
         ca_der: authorities.all().iter().map(|ca| ca.der().to_vec()).collect(),
-        key_pkcs8: key.to_pkcs8().clone(),
         transaction_id,
     })
 }

@@ -137,8 +137,11 @@ impl Server {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         let whole = async {
-            let response =
-                self.client.request(request).await.map_err(|error| self.broken(operation, &error))?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| self.broken(operation, &error))?;
             let status = response.status().as_u16();
             let retry_after = response
                 .headers()
@@ -184,8 +187,7 @@ impl Server {
         let mut current: Option<&(dyn std::error::Error + 'static)> = error.source();
         while let Some(cause) = current {
             detail = cause.to_string();
-            let wrapped =
-                cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
             if wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
                 return EnrolError::Tls { host: self.host(), detail };
             }
@@ -201,9 +203,7 @@ fn tls(roots_pem: Option<&[u8]>) -> Result<ClientConfig, EnrolError> {
         for root in CertificateDer::pem_slice_iter(pem) {
             let root =
                 root.map_err(|error| EnrolError::Roots(format!("--roots is not PEM: {error}")))?;
-            roots
-                .add(root)
-                .map_err(|error| EnrolError::Roots(format!("--roots: {error}")))?;
+            roots.add(root).map_err(|error| EnrolError::Roots(format!("--roots: {error}")))?;
         }
         if roots.is_empty() {
             return Err(EnrolError::Roots(
@@ -222,13 +222,19 @@ fn tls(roots_pem: Option<&[u8]>) -> Result<ClientConfig, EnrolError> {
 /// What a status says about the request, beside its number.
 fn meaning(status: u16) -> &'static str {
     match status {
-        300..=399 => "the server redirects, which a SCEP client does not follow; use the address it names",
+        300..=399 => {
+            "the server redirects, which a SCEP client does not follow; use the address it names"
+        }
         400 => "the server could not read the request as SCEP",
-        401 | 403 => "the server, or a proxy before it, wants to know who we are; SCEP has no way to say",
+        401 | 403 => {
+            "the server, or a proxy before it, wants to know who we are; SCEP has no way to say"
+        }
         404 | 410 => "there is no SCEP service at this path; check the profile in the URL",
         405 => "this method is not taken; try --get",
         408 => "the server gave up waiting for the request",
-        411 | 413 | 414 | 431 => "the server, or a proxy before it, does not take a request of this size",
+        411 | 413 | 414 | 431 => {
+            "the server, or a proxy before it, does not take a request of this size"
+        }
         415 => "the server does not take application/x-pki-message",
         429 => "too many requests; try later",
         500..=599 => "the server failed",

@@ -65,7 +65,7 @@ pub(crate) enum Step {
         subject: String,
         /// Its serial number, hexadecimal.
         serial: String,
-        /// Subject of the certificate that signed the answer's envelope: what vouches for it.
+        /// How many other certificates came with it.
         others: usize,
     },
     /// Something worth knowing that stops nothing.
@@ -82,7 +82,11 @@ impl fmt::Display for Step {
                 write!(f, "GetCACaps: {}", escaped(&keywords.join(" ")))
             }
             Self::CaCertificates { count, ca, fingerprint, checked, recipient } => {
-                write!(f, "GetCACert: {count} certificates; requests go to {}", escaped(recipient))?;
+                write!(
+                    f,
+                    "GetCACert: {count} certificates; requests go to {}",
+                    escaped(recipient)
+                )?;
                 if let Some(ca) = ca {
                     write!(f, "; CA {}", escaped(ca))?;
                 }

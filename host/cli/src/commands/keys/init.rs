@@ -11,8 +11,8 @@ use countersign_keys::{
 };
 use countersign_ledger::CheckpointKey;
 
-use super::places::{Kind, RoleKey, Secret, role_keys, secrets};
 use super::Init;
+use super::places::{Kind, RoleKey, Secret, role_keys, secrets};
 use crate::admin;
 use crate::failure::{Exit, Failure};
 use crate::file::{self, Existing};

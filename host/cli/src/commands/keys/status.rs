@@ -51,7 +51,8 @@ struct SecretState {
 pub(super) fn run(arguments: &Status) -> Result<(), Failure> {
     let Loaded { config, findings, .. } = admin::load(&arguments.config.config)?;
     let now = SystemTime::now();
-    let keys: Vec<KeyState> = role_keys(&config).iter().map(|key| key_state(key, &config, now)).collect();
+    let keys: Vec<KeyState> =
+        role_keys(&config).iter().map(|key| key_state(key, &config, now)).collect();
     let held: Vec<(RoleKind, &PublicKey)> =
         keys.iter().filter_map(|key| Some((key.role, key.public_key.as_ref()?))).collect();
     let mut all = check_distinct_keys(&held);
@@ -154,8 +155,7 @@ fn secret_state(secret: &Secret<'_>) -> SecretState {
 
 fn checkpoint_key(config: &Config) -> Result<CheckpointKey, Failure> {
     let failed = |what: String| Failure::new(format!("sign.checkpoint.key: {what}"));
-    let bytes =
-        config.sign.checkpoint.key.read().map_err(|error| failed(error.to_string()))?;
+    let bytes = config.sign.checkpoint.key.read().map_err(|error| failed(error.to_string()))?;
     let parsed = if bytes.first() == Some(&0x30) {
         CheckpointKey::from_pkcs8(&bytes)
     } else {

@@ -257,12 +257,8 @@ impl Opened {
         let responders = [message.signer().clone()];
         let read = |legacy| {
             let transaction_id = message.transaction_id();
-            let expected = Expected {
-                transaction_id,
-                sender_nonce: &nonce,
-                responders: &responders,
-                legacy,
-            };
+            let expected =
+                Expected { transaction_id, sender_nonce: &nonce, responders: &responders, legacy };
             Reply::read(bytes, &expected)
         };
         self.signature.refused_without_legacy_switches =

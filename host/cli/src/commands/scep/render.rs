@@ -20,7 +20,10 @@ pub(super) fn show(opened: &Opened) {
     }
     let (signature, signer) = opened.signed();
     let algorithm = signature.algorithm.as_deref().unwrap_or("unknown algorithm");
-    line("signature", &format!("{}, {algorithm}", verdict(signature.good, signature.problem.as_deref())));
+    line(
+        "signature",
+        &format!("{}, {algorithm}", verdict(signature.good, signature.problem.as_deref())),
+    );
     if let Some(why) = &signature.refused_without_legacy_switches {
         line("", &format!("refused by a profile without legacy switches: {}", escaped(why)));
     }

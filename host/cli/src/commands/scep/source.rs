@@ -16,8 +16,7 @@ pub(super) fn message(recorded: &[u8]) -> Result<Vec<u8>, String> {
     } else if text.contains("message=") {
         text.to_owned()
     } else {
-        let lines: String =
-            text.lines().filter(|line| !line.starts_with("-----")).collect();
+        let lines: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
         // `+` and `/` mean themselves in a raw query; line ends and PEM's frame are gone.
         format!("message={lines}")
     };
