@@ -15,7 +15,10 @@ use countersign_keys::{
 use countersign_lab_ca::{LabCa, Role};
 use der::pem::{LineEnding, encode_string};
 
-static MADE: Mutex<Option<HashMap<(String, &'static str), Arc<GeneratedKey>>>> = Mutex::new(None);
+/// By role's name and kind of key.
+type Made = HashMap<(String, &'static str), Arc<GeneratedKey>>;
+
+static MADE: Mutex<Option<Made>> = Mutex::new(None);
 
 /// Key, request and certificate of one role, in `<folder>/<name>.key` and `<folder>/<name>.pem`.
 pub(crate) fn make(ca: &LabCa, folder: &Path, name: &str, spec: KeySpec, role: Role) {

@@ -109,7 +109,8 @@ async fn a_message_by_get_is_read_in_every_form_that_clients_write() {
         let lines = text.as_bytes().chunks(64);
         lines.map(|line| escaped(&String::from_utf8_lossy(line)) + "%0A").collect::<String>()
     };
-    let forms: [(&str, &dyn Fn(&[u8]) -> String); 8] = [
+    type Form<'a> = &'a dyn Fn(&[u8]) -> String;
+    let forms: [(&str, Form<'_>); 8] = [
         ("as RFC 8894 says", &|message| escaped(&STANDARD.encode(message))),
         ("raw + / = (macOS)", &|message| STANDARD.encode(message)),
         ("+ made a space", &|message| STANDARD.encode(message).replace('+', "%20")),

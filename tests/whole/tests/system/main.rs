@@ -18,6 +18,7 @@ mod bad_input;
 mod ca_faults;
 mod enrolment;
 mod founding_checklist;
+mod lifetime;
 mod messages;
 mod not_served;
 mod processes_down;
