@@ -47,7 +47,8 @@ impl Lab {
     /// A lab in `directory`, which must be empty or absent.
     pub(crate) fn new(directory: &Path) -> Result<Self, Failure> {
         let directory = std::path::absolute(directory).map_err(about(directory))?;
-        let is_used = std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some());
+        let is_used =
+            std::fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some());
         if is_used {
             return Err(Failure::new(format!(
                 "{} is not empty; name another --directory",
@@ -245,8 +246,11 @@ fn make_private(path: &Path) -> Result<(), Failure> {
 
 fn lab_ca(arguments: &[&str]) -> Result<(), Failure> {
     let binary = beside("countersign-lab-ca")?;
-    let output =
-        Command::new(&binary).args(arguments).env("RUST_LOG", "warn").output().map_err(about(&binary))?;
+    let output = Command::new(&binary)
+        .args(arguments)
+        .env("RUST_LOG", "warn")
+        .output()
+        .map_err(about(&binary))?;
     if output.status.success() {
         Ok(())
     } else {

@@ -135,7 +135,8 @@ async fn tell(
 ) -> Result<(), Failure> {
     let loaded = Config::load(&lab.config()).map_err(Failure::config)?;
     let sockets = &loaded.config.sockets;
-    let admin = |path: PathBuf| Client::<AdminRequest, AdminReply>::new(&path, Role::Admin, loaded.digest);
+    let admin =
+        |path: PathBuf| Client::<AdminRequest, AdminReply>::new(&path, Role::Admin, loaded.digest);
     let (serve, verify, sign) =
         (admin(sockets.serve_admin()), admin(sockets.verify_admin()), admin(sockets.sign_admin()));
 
@@ -148,7 +149,10 @@ async fn tell(
     let first = Device::new(lab, "device-17", "device-17.example.com");
     let challenge = issue(&verify, &first).await?;
     first.keep_challenge(&challenge)?;
-    story.fact("challenge", "issued for CN=device-17 and DNS:device-17.example.com, and no other name");
+    story.fact(
+        "challenge",
+        "issued for CN=device-17 and DNS:device-17.example.com, and no other name",
+    );
     let enrolled = while_telling(story, lines, first.enrol(&url, "device-17")).await?;
     if !enrolled {
         return Err(Failure::new("the device was refused; `--logs` shows why"));
@@ -165,7 +169,9 @@ async fn tell(
     story.fact("challenge", "issued for CN=device-18; the device asks for CN=domain-controller");
     let enrolled = while_telling(story, lines, second.enrol(&url, "domain-controller")).await?;
     if enrolled {
-        return Err(Failure::new("the second device must be refused and was not: please report this"));
+        return Err(Failure::new(
+            "the second device must be refused and was not: please report this",
+        ));
     }
     story.good("refused; the device was not told why, the ledger was");
     let entries = ledger(&sign, |kind| kind == "denied").await?;
@@ -193,13 +199,7 @@ struct Device {
 impl Device {
     fn new(lab: &Lab, name: &'static str, dns: &'static str) -> Self {
         let file = |ending: &str| lab.file(&format!("{name}.{ending}"));
-        Self {
-            name,
-            dns,
-            challenge: file("challenge"),
-            key: file("key"),
-            certificate: file("pem"),
-        }
+        Self { name, dns, challenge: file("challenge"), key: file("key"), certificate: file("pem") }
     }
 
     fn keep_challenge(&self, challenge: &str) -> Result<(), Failure> {
@@ -270,7 +270,8 @@ async fn while_telling<T>(
         }
     };
     // What was logged before the answer is still in the pipes.
-    while let Ok(Some(line)) = tokio::time::timeout(Duration::from_millis(300), lines.recv()).await {
+    while let Ok(Some(line)) = tokio::time::timeout(Duration::from_millis(300), lines.recv()).await
+    {
         story.log_line(&line);
     }
     done
@@ -296,7 +297,8 @@ async fn until_ready(
             let status = serve.call(&AdminRequest::Status, ASK).await;
             if let (Some(address), Ok(AdminReply::Facts(facts))) = (&address, status) {
                 let is = |name: &str| facts.pointer(name).and_then(Value::as_bool);
-                if is("/readiness/ready") == Some(true) && is("/readiness/degraded") == Some(false) {
+                if is("/readiness/ready") == Some(true) && is("/readiness/degraded") == Some(false)
+                {
                     return address.clone();
                 }
             }
@@ -335,12 +337,13 @@ async fn ledger(
     let question = AdminRequest::Ledger { from: 0, limit: 1000, enrolment: None };
     let mut found = Vec::new();
     for _ in 0..50 {
-        let AdminReply::Facts(Value::Array(entries)) = sign.call(&question, ASK).await? else {
+        let AdminReply::Facts(mut facts) = sign.call(&question, ASK).await? else {
             return Err(Failure::new("sign did not show its ledger"));
         };
-        let kinds = |entry: &Value| {
-            entry.get("kind").and_then(Value::as_str).is_some_and(&wanted)
+        let Some(Value::Array(entries)) = facts.get_mut("entries").map(Value::take) else {
+            return Err(Failure::new("sign showed a ledger without entries"));
         };
+        let kinds = |entry: &Value| entry.get("kind").and_then(Value::as_str).is_some_and(&wanted);
         found = entries.into_iter().filter(kinds).collect();
         let has_outcome = found.iter().any(|entry| {
             matches!(entry.get("kind").and_then(Value::as_str), Some("outcome" | "denied"))
@@ -386,15 +389,12 @@ fn component(given: Option<&Path>) -> Result<PathBuf, Failure> {
             .with_file_name("plugins")
             .join("countersign_plugin_one_time_password.wasm"),
     };
-    std::path::absolute(&path)
-        .ok()
-        .filter(|path| path.is_file())
-        .ok_or_else(|| {
-            Failure::new(format!(
-                "{} is not there; `cargo demo` builds it, or name it with --plugin",
-                path.display()
-            ))
-        })
+    std::path::absolute(&path).ok().filter(|path| path.is_file()).ok_or_else(|| {
+        Failure::new(format!(
+            "{} is not there; `cargo demo` builds it, or name it with --plugin",
+            path.display()
+        ))
+    })
 }
 
 fn digest(component: &Path) -> Result<String, Failure> {

@@ -49,7 +49,7 @@ impl Story {
                 format!("{}, signature good, envelope opened with CEP", log.field("kind"))
             }
             ("admit", "admitted") => "fits the profile's limits".to_owned(),
-            ("verify", "approved") => format!("approved by {}", log.field("verifiers")),
+            ("verify", "approved") => format!("approved by {}", listed(log.field("verifiers"))),
             ("verify", "denied") if log.process == "verify" => {
                 red(&format!("denied: {} ({})", log.field("code"), log.field("detail")))
             }
@@ -95,13 +95,14 @@ impl Story {
             let body = entry.get("body");
             let of_body =
                 |name: &str| body.and_then(|body| body.get(name)).map(plain).unwrap_or_default();
-            let details: Vec<String> = ["names", "code", "detail", "outcome", "serial", "verifiers"]
-                .into_iter()
-                .filter_map(|name| {
-                    let value = of_body(name);
-                    (!value.is_empty()).then(|| format!("{name} {value}"))
-                })
-                .collect();
+            let details: Vec<String> =
+                ["names", "code", "detail", "outcome", "serial", "verifiers"]
+                    .into_iter()
+                    .filter_map(|name| {
+                        let value = of_body(name);
+                        (!value.is_empty()).then(|| format!("{name} {value}"))
+                    })
+                    .collect();
             self.fact(
                 "ledger",
                 &escaped(&format!("#{} {}: {}", text("index"), text("kind"), details.join(", "))),
@@ -111,8 +112,7 @@ impl Story {
 
     /// Ready-to-paste commands.
     pub(crate) fn how_to_go_on(&self, lab: &Lab, url: &str, challenge: &str, program: &Path) {
-        let (program, config, ca) =
-            (program.display(), lab.config(), lab.ca_certificate());
+        let (program, config, ca) = (program.display(), lab.config(), lab.ca_certificate());
         let (config, ca) = (config.display(), ca.display());
         self.chapter("It stays up. To enrol another device, CN=device-19, with a fresh challenge:");
         line(&format!(
@@ -173,6 +173,11 @@ impl Story {
 /// The text with control characters escaped, but for the colours that we put in.
 fn escaped_but_colours(text: &str) -> String {
     text.split('\u{1b}').map(escaped).collect::<Vec<_>>().join("\u{1b}")
+}
+
+/// A list as the log writes it, `["a", "b"]`, as people write it.
+fn listed(list: &str) -> String {
+    list.trim_matches(['[', ']']).replace('"', "")
 }
 
 /// A JSON value as people write it.
