@@ -114,7 +114,7 @@ impl LabCa {
             Ok(_) => RequestState::Pending,
             Err(refusal) => RequestState::Denied(refusal.hresult),
         };
-        locked.append(Entry::Received(RequestRecord {
+        let received = locked.note(Entry::Received(RequestRecord {
             id,
             template: template.unwrap_or_default().to_owned(),
             requester: requester.to_owned(),
@@ -125,15 +125,18 @@ impl LabCa {
         let Judged { request, template } = match judged {
             Ok(judged) => judged,
             Err(refusal) => {
+                drop(locked);
+                self.0.directory.make_durable(received)?;
                 let id = Some(id);
                 return Ok(Decision::Refused { id, refusal });
             }
         };
         if template.pending {
+            drop(locked);
+            self.0.directory.make_durable(received)?;
             return Ok(Decision::Pending { id });
         }
-        let certificate =
-            self.issue(id, &request, &template, requester, misbehaving, &mut locked)?;
+        let certificate = self.issue(id, &request, &template, requester, misbehaving, locked)?;
         Ok(Decision::Issued { id, certificate })
     }
 
@@ -208,7 +211,7 @@ impl LabCa {
         Ok(Judged { request, template: template.clone() })
     }
 
-    /// Makes the certificate for a judged request and notes it.
+    /// Makes the certificate for a judged request and notes it, durably.
     pub(crate) fn issue(
         &self,
         id: u32,
@@ -216,7 +219,7 @@ impl LabCa {
         template: &Template,
         requester: &str,
         misbehaving: &[Misbehaviour],
-        locked: &mut Locked<'_>,
+        mut locked: Locked<'_>,
     ) -> Result<Vec<u8>, LabCaError> {
         let settings = self.0.directory.settings()?;
         let request = Request::read(request)
@@ -224,12 +227,14 @@ impl LabCa {
         let publication = settings.publication.as_deref();
         let issued =
             certify(&self.0.issuer, &request, template, requester, misbehaving, publication)?;
-        locked.append(Entry::Issued(CertificateRecord {
+        let noted = locked.note(Entry::Issued(CertificateRecord {
             serial: issued.serial,
             certificate: hex::encode(&issued.der),
             origin: Origin::Request(id),
             revocation: None,
         }))?;
+        drop(locked);
+        self.0.directory.make_durable(noted)?;
         Ok(issued.der)
     }
 }

@@ -7,7 +7,8 @@
 //! | `journal.jsonl` | one line for everything received, issued, denied, revoked; only appended |
 //!
 //! The journal is the state: whoever wants to change it locks the file, reads what others appended,
-//! decides, appends and syncs. So an admin's command works beside a serving process.
+//! decides, appends, unlocks and syncs; those who wait for the disk at the same time share one sync.
+//! So an admin's command works beside a serving process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -78,6 +79,13 @@ impl Default for Options {
 pub(crate) struct Directory {
     path: PathBuf,
     journal: Mutex<Journal>,
+    durable: Mutex<Durable>,
+}
+
+/// How much of the journal is on the disk for certain.
+struct Durable {
+    file: File,
+    length: u64,
 }
 
 struct Journal {
@@ -123,9 +131,11 @@ impl Directory {
             .mode(0o600)
             .open(&journal)
             .map_err(LabCaError::file(&journal))?;
+        let durable = file.try_clone().map_err(LabCaError::file(&journal))?;
         Ok(Self {
             path: path.to_owned(),
             journal: Mutex::new(Journal { file, read: 0, state: State::default() }),
+            durable: Mutex::new(Durable { file: durable, length: 0 }),
         })
     }
 
@@ -176,6 +186,19 @@ impl Directory {
         Ok(locked)
     }
 
+    /// Returns when the journal is on the disk up to `length`. Not to be called with the lock held:
+    /// whoever comes while one syncs finds it done.
+    pub(crate) fn make_durable(&self, length: u64) -> Result<(), LabCaError> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable.length >= length {
+            return Ok(());
+        }
+        let written = durable.file.metadata().map_err(journal_error)?.len();
+        durable.file.sync_data().map_err(journal_error)?;
+        durable.length = written;
+        Ok(())
+    }
+
     /// Through a file beside it, so that nobody reads half of one.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), LabCaError> {
         let path = self.path.join(name);
@@ -209,17 +232,23 @@ impl Locked<'_> {
         &self.journal.state
     }
 
-    /// Appends durably, then applies.
+    /// Appends durably.
     pub(crate) fn append(&mut self, entry: Entry) -> Result<(), LabCaError> {
+        self.note(entry)?;
+        self.journal.file.sync_data().map_err(journal_error)
+    }
+
+    /// Appends and applies. Nothing may be answered on it before [`Directory::make_durable`] with
+    /// the length returned here.
+    pub(crate) fn note(&mut self, entry: Entry) -> Result<u64, LabCaError> {
         let journal = &mut *self.journal;
         let mut line =
             serde_json::to_vec(&entry).map_err(io::Error::from).map_err(journal_error)?;
         line.push(b'\n');
         journal.file.write_all(&line).map_err(journal_error)?;
-        journal.file.sync_data().map_err(journal_error)?;
         journal.read += line.len() as u64;
         journal.state.apply(entry);
-        Ok(())
+        Ok(journal.read)
     }
 
     fn catch_up(&mut self, path: &Path) -> Result<(), LabCaError> {

@@ -203,7 +203,7 @@ impl LabCa {
     /// [`LabCaError::NotFound`] when no such request is pending, or its template is gone.
     pub fn approve(&self, id: u32) -> Result<Vec<u8>, LabCaError> {
         let settings = self.0.directory.settings()?;
-        let mut locked = self.0.directory.lock()?;
+        let locked = self.0.directory.lock()?;
         let request = pending(&locked, id)?;
         let template = settings
             .templates
@@ -213,7 +213,7 @@ impl LabCa {
         let der = hex::decode(&request.request)
             .map_err(|error| LabCaError::Request(error.to_string()))?;
         let misbehaving = self.misbehaving(template);
-        self.issue(id, &der, template, &request.requester, &misbehaving, &mut locked)
+        self.issue(id, &der, template, &request.requester, &misbehaving, locked)
     }
 
     /// A certificate manager denies a pending request.
