@@ -178,9 +178,11 @@ async fn tell(
     story.ledger(&entries);
 
     if arguments.keep {
-        let spare = Device::new(lab, "device-19", "device-19.example.com");
-        let challenge = issue(&verify, &spare).await?;
-        spare.keep_challenge(&challenge)?;
+        // One challenge serves one request, so each of the two clients gets its own.
+        let ours = Device::new(lab, "device-19", "device-19.example.com");
+        ours.keep_challenge(&issue(&verify, &ours).await?)?;
+        let strongswan = Device::new(lab, "device-20", "device-20.example.com");
+        let challenge = issue(&verify, &strongswan).await?;
         story.how_to_go_on(lab, &url, &challenge, &beside("countersign")?);
         story.relay_until_interrupted(lines).await;
     }

@@ -114,7 +114,7 @@ impl Story {
     pub(crate) fn how_to_go_on(&self, lab: &Lab, url: &str, challenge: &str, program: &Path) {
         let (program, config, ca) = (program.display(), lab.config(), lab.ca_certificate());
         let (config, ca) = (config.display(), ca.display());
-        self.chapter("It stays up. To enrol another device, CN=device-19, with a fresh challenge:");
+        self.chapter("It stays up. To enrol more devices, each with a fresh challenge of its own:");
         line(&format!(
             "\n  # our own client\n  \
              {program} enrol {url} --subject CN=device-19 --san DNS:device-19.example.com \
@@ -124,7 +124,7 @@ impl Story {
         line(&format!(
             "\n  # or strongSwan's (Debian: strongswan-pki libstrongswan-extra-plugins)\n  \
              pki --gen --type rsa --size 2048 --outform pem > dev.key\n  \
-             pki --scep --url {url} --in dev.key --dn CN=device-19 --san device-19.example.com \
+             pki --scep --url {url} --in dev.key --dn CN=device-20 --san device-20.example.com \
              --password {challenge} --cacert-enc {} --cacert-sig {} --cacert {ca} \
              --outform pem > dev.pem",
             lab.file("keys/cep.pem").display(),
@@ -132,7 +132,7 @@ impl Story {
         ));
         line(&format!(
             "\n  # another challenge, and what was recorded\n  \
-             {program} challenge issue --config {config} --profile {PROFILE} --name CN=device-20\n  \
+             {program} challenge issue --config {config} --profile {PROFILE} --name CN=device-21\n  \
              {program} request list --config {config}\n  \
              {program} ledger show --config {config}\n\n  Ctrl-C ends it."
         ));
