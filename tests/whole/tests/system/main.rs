@@ -26,5 +26,6 @@ mod real_client;
 mod start_gate;
 mod stolen_serve;
 mod tls;
+mod verifier_words;
 mod wrong_certificates;
 mod zone_a;
