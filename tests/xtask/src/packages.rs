@@ -8,12 +8,15 @@ use crate::command::{Failed, is_there, read, run, say};
 const CURL_OF_STRONGSWAN: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
 
 /// A program, or the path of another file, and the package that brings it.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 7] = [
     ("pki", "strongswan-pki"),
     // pki fetches over HTTP with this.
     (CURL_OF_STRONGSWAN, "libstrongswan-extra-plugins"),
     ("scepserver", "scep"),
     ("openssl", "openssl"),
+    // The bench runs in a network of its own.
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
     ("cc", "build-essential"),
 ];
 
