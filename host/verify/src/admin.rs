@@ -18,7 +18,7 @@ pub(crate) async fn answer(
     now: u64,
 ) -> AdminReply {
     match question {
-        AdminRequest::Status => status(verifiers),
+        AdminRequest::Status => status(verifiers).await,
         AdminRequest::Metrics => AdminReply::Text(metrics(verifiers)),
         AdminRequest::Plugins => AdminReply::Facts(plugins(verifiers)),
         AdminRequest::Orders => match outcome::open_orders(&verifiers.store).await {
@@ -120,10 +120,12 @@ async fn issue(
     Ok(AdminReply::Challenge { text, expires_at })
 }
 
-fn status(verifiers: &Verifiers) -> AdminReply {
+async fn status(verifiers: &Verifiers) -> AdminReply {
+    let detail = verifiers.why_not_ready().await;
     AdminReply::Facts(json!({
         "process": "verify",
-        "ready": true,
+        "ready": detail.is_empty(),
+        "detail": detail,
         "profiles": verifiers.profiles.keys().collect::<Vec<_>>(),
         "plugins": plugins(verifiers),
         "config-digest": hex::encode(verifiers.config_digest),

@@ -89,6 +89,15 @@ impl From<countersign_store::rusqlite::Error> for CommitError {
 }
 
 impl Verifiers {
+    /// What keeps this process from deciding; empty when all is well. A plug-in that is not asked
+    /// because it kept failing makes its own profiles unavailable, not the process.
+    pub(crate) async fn why_not_ready(&self) -> Vec<String> {
+        let store = self.store.read(|connection| {
+            Ok(connection.query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |_| Ok(()))?)
+        });
+        store.await.err().map(|error| error.to_string()).into_iter().collect()
+    }
+
     /// Decides. Denials are reported to the ledger; everything else only answered.
     pub(crate) async fn decide(&self, asked: VerifyEnrolment, now: u64) -> VerifyReply {
         let begin = Instant::now();

@@ -124,6 +124,10 @@ async fn verify(loaded: &Loaded) -> Result<(), StartError> {
         },
         stopped.clone(),
     ));
+    if let Some(address) = &config.verify.metrics {
+        let (address, verifiers) = (address.address(), Arc::clone(&verifiers));
+        tasks.spawn(serve_metrics(address, verifiers, stopped.clone()).await?);
+    }
     tasks.spawn(sweep(verifiers.store.clone(), stopped));
     tracing::info!(
         mode = %config.mode,
@@ -141,17 +145,36 @@ async fn verify(loaded: &Loaded) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Prometheus on loopback; the config lets nothing else be written here.
+async fn serve_metrics(
+    address: std::net::SocketAddr,
+    verifiers: Arc<Verifiers>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<impl Future<Output = ()>, StartError> {
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(StartError::of(address))?;
+    let answer = move || {
+        let verifiers = Arc::clone(&verifiers);
+        async move { admin::metrics(&verifiers) }
+    };
+    let router = axum::Router::new().route("/metrics", axum::routing::get(answer));
+    Ok(async move {
+        let stopped = async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            tracing::error!(%error, "the metrics listener ended");
+        }
+    })
+}
+
 /// Every message, matched exhaustively: a new one must be thought about here.
 async fn answer(verifiers: &Verifiers, request: VerifyRequest) -> VerifyReply {
     let now = now();
     let kept = match request {
         VerifyRequest::Verify(asked) => return verifiers.decide(asked, now).await,
         VerifyRequest::Health => {
-            let ready = verifiers.store.read(|_| Ok(())).await;
-            return VerifyReply::Healthy {
-                ready: ready.is_ok(),
-                detail: ready.err().map(|error| error.to_string()).into_iter().collect(),
-            };
+            let detail = verifiers.why_not_ready().await;
+            return VerifyReply::Healthy { ready: detail.is_empty(), detail };
         }
         VerifyRequest::Outcome(record) => outcome::take(&verifiers.store, record).await,
         VerifyRequest::Order(order) => outcome::keep_order(&verifiers.store, order, now).await,

@@ -77,6 +77,14 @@ impl Builder {
         self
     }
 
+    /// Lines directly under `[verify]`.
+    #[must_use]
+    pub fn verify(mut self, toml: &str) -> Self {
+        self.parts.verify.push_str(toml);
+        self.parts.verify.push('\n');
+        self
+    }
+
     /// Lines directly under `[authority.lab]`.
     #[must_use]
     pub fn authority(mut self, toml: &str) -> Self {

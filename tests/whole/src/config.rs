@@ -132,6 +132,7 @@ pub(crate) struct Parts {
     pub(crate) ca_url: String,
     pub(crate) ca_chain: String,
     pub(crate) serve: String,
+    pub(crate) verify: String,
     pub(crate) authority: String,
     pub(crate) approval: String,
     pub(crate) sections: String,
@@ -147,6 +148,7 @@ impl Default for Parts {
             ca_url: String::new(),
             ca_chain: "ca/ca.pem".to_owned(),
             serve: String::new(),
+            verify: String::new(),
             authority: String::new(),
             approval: String::new(),
             sections: String::new(),
@@ -158,8 +160,18 @@ impl Default for Parts {
 
 impl Parts {
     pub(crate) fn toml(&self) -> String {
-        let Self { mode, listen, ca_url, ca_chain, serve, authority, approval, sections, .. } =
-            self;
+        let Self {
+            mode,
+            listen,
+            ca_url,
+            ca_chain,
+            serve,
+            verify,
+            authority,
+            approval,
+            sections,
+            ..
+        } = self;
         let mut toml = format!(
             r#"mode = "{mode}"
 
@@ -184,6 +196,7 @@ key = "file:keys/rep.key"
 state = "verify"
 challenge-key = "file:secrets/challenge.key"
 column-key = "file:secrets/verify-column.key"
+{verify}
 
 [sign]
 state = "sign"

@@ -9,15 +9,6 @@ const WASM: &str = "wasm32-wasip2";
 /// The first-party plug-ins: package and the file that cargo makes of it.
 const PLUGINS: [&str; 1] = ["countersign-plugin-one-time-password"];
 
-/// Packages with a binary that is part of an installation.
-const BINARIES: [&str; 5] = [
-    "countersign",
-    "countersign-serve",
-    "countersign-verify",
-    "countersign-sign",
-    "countersign-lab-ca",
-];
-
 /// Everything that an installation is made of.
 pub(crate) fn all() -> Result<(), Failed> {
     plugins()?;
@@ -35,14 +26,15 @@ pub(crate) fn plugins() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The binaries.
+/// The binaries. Of the whole workspace at once: cargo chooses the features of dependencies by what
+/// is built together, and another choice would compile wasmtime again.
 pub(crate) fn binaries() -> Result<(), Failed> {
-    let mut command = cargo();
-    command.args(["build", "--locked", "--bins"]);
-    for package in BINARIES {
-        command.args(["--package", package]);
-    }
-    run(&mut command)
+    run(cargo().args(["build", "--locked", "--workspace", "--bins"]))
+}
+
+/// Binaries and tests, with the features that the tests choose.
+pub(crate) fn binaries_and_tests() -> Result<(), Failed> {
+    run(cargo().args(["build", "--locked", "--workspace", "--all-targets"]))
 }
 
 /// The main job.
@@ -58,7 +50,6 @@ pub(crate) fn demo(arguments: &[String]) -> Result<(), Failed> {
 /// The bench, in a network of its own that has nothing but loopback: micromdm's scepserver listens
 /// on every interface and cannot be told otherwise.
 pub(crate) fn bench(arguments: &[String]) -> Result<(), Failed> {
-    run(cargo().args(["build", "--locked", "--package", "countersign-bench"]))?;
     let program = target_folder()?.join("debug/countersign-bench");
     run(Command::new("unshare")
         .args(["--user", "--map-root-user", "--net", "sh", "-c"])

@@ -12,7 +12,7 @@ pub(crate) fn all() -> Result<(), Failed> {
     stages.run("packages", packages::install)?;
     stages.run("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
     stages.run("plug-ins", build::plugins)?;
-    stages.run("binaries", build::binaries)?;
+    stages.run("binaries and tests", build::binaries_and_tests)?;
     stages.run("the main job", || build::demo(&[]))?;
     stages.run("tests", || run(cargo().args(["test", "--locked", "--workspace"])))?;
     stages.run("clippy", || {

@@ -141,3 +141,35 @@ fn must_not_hold(folder: &Path, secret: &[u8]) {
         }
     }
 }
+
+/// A port that is free now; nobody else on a test machine takes it in the next second.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_reads_what_serve_and_verify_count() {
+    let (of_serve, of_verify) = (free_port(), free_port());
+    let installation = Installation::builder()
+        .serve(&format!("metrics = \"127.0.0.1:{of_serve}\""))
+        .verify(&format!("metrics = \"127.0.0.1:{of_verify}\""))
+        .start()
+        .await;
+    let challenge = installation.issue_challenge(PROFILE, &NAMES).await;
+    let device = Device::new(&NAMES, Some(&challenge));
+    let _issued = installation.enrol(PROFILE, &device).await.issued();
+    let read = |port: u16| async move {
+        let mut connection = Connection::open(&format!("127.0.0.1:{port}")).await;
+        connection.request("GET", "/metrics", Vec::new()).await.text()
+    };
+    let serve = read(of_serve).await;
+    assert!(
+        serve.contains("countersign_answers_total{profile=\"devices\",conclusion=\"success\"} 1"),
+        "{serve}"
+    );
+    let verify = read(of_verify).await;
+    assert!(
+        verify.contains("countersign_verify_plugin_suspended{plugin=\"one-time-password\"} 0"),
+        "{verify}"
+    );
+}
