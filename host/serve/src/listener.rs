@@ -3,8 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +63,12 @@ impl Listener {
             Listen::Tcp(address) => {
                 Socket::Tcp(TcpListener::bind(address).await.map_err(StartError::of(address))?)
             }
-            Listen::Unix(path) => Socket::Unix(bind_unix(path)?, path.clone()),
+            // Mode 0660: for a reverse proxy in our group; one left by a crash is replaced.
+            Listen::Unix(path) => {
+                let listener =
+                    countersign_ipc::bind(path).map_err(StartError::of(path.display()))?;
+                Socket::Unix(listener, path.clone())
+            }
         };
         let connections = Arc::new(Semaphore::new(max_connections as usize));
         Ok(Self { socket, tls, header_deadline, connections })
@@ -179,16 +183,6 @@ fn answered<T>(result: Result<T, Infallible>) -> T {
         Ok(value) => value,
         Err(never) => match never {},
     }
-}
-
-/// A socket that a reverse proxy in our group may use; one left by a crash is replaced.
-fn bind_unix(path: &Path) -> Result<UnixListener, StartError> {
-    countersign_ipc::bind(path)
-        .and_then(|listener| {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
-            Ok(listener)
-        })
-        .map_err(StartError::of(path.display()))
 }
 
 fn acceptor(settings: &TlsSettings) -> Result<TlsAcceptor, StartError> {
