@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use countersign_fail_points::{Point, reached};
 use countersign_ipc::{
     Bytes, Client, DenialRecord, OutcomeKind, RevocationOrder, SignReply, SignRequest, VerifyReply,
     VerifyRequest,
@@ -176,6 +177,7 @@ impl Inner {
         let begin = Instant::now();
         let answer = self.parts.responder.answer(conclusion, message, request, profile).await;
         self.parts.metrics.spent("answer", begin.elapsed());
+        reached(Point::AnswerReady);
         answer
     }
 
@@ -391,7 +393,9 @@ impl Inner {
     ) -> Result<Conclusion, RecordError> {
         let id = countersigned.id();
         let begin = Instant::now();
+        reached(Point::SubmissionNext);
         let submitted = submit(countersigned, profile).await;
+        reached(Point::SubmissionAnswered);
         self.parts.metrics.spent("issue", begin.elapsed());
         let record = self
             .parts

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_fail_points::{Point, reached};
 use countersign_ipc::{Client, DenialRecord, SignReply, SignRequest, VerifyReply, VerifyRequest};
 use countersign_store::rusqlite::params;
 use tokio::sync::{Notify, mpsc, watch};
@@ -89,7 +90,10 @@ impl Outbox {
         let (mut done, mut all) = (Vec::new(), true);
         while let Some(delivery) = deliveries.join_next().await {
             match delivery {
-                Ok((letter, Ok(()))) => done.push(letter.sequence),
+                Ok((letter, Ok(()))) => {
+                    reached(Point::OutboxDelivered);
+                    done.push(letter.sequence);
+                }
                 Ok((letter, Err(error))) => {
                     all = false;
                     self.metrics.not_delivered();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use countersign_fail_points::{Point, reached};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -217,6 +218,7 @@ impl<Reply: DeserializeOwned + Send + 'static> Shared<Reply> {
                 if writing.write_all(&frame).await.is_err() {
                     break;
                 }
+                reached(Point::RequestSent);
             }
         });
         tokio::spawn(hand_out(reading, Arc::clone(&waiting)));
@@ -233,6 +235,7 @@ async fn hand_out<Reply: DeserializeOwned>(
     loop {
         match read_frame::<Numbered<Reply>>(&mut reading).await {
             Ok(Numbered { number, message }) => {
+                reached(Point::ReplyReceived);
                 let answer = waiting
                     .lock()
                     .ok()

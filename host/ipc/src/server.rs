@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_fail_points::{Point, reached};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
@@ -173,6 +174,7 @@ async fn converse<Request, Reply, Answer>(
             if writing.write_all(&frame).await.is_err() {
                 break;
             }
+            fail_point(peer.role, Point::ReplyWritten);
         }
     });
     let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
@@ -197,7 +199,9 @@ async fn converse<Request, Reply, Answer>(
         let (answer, replies) = (Arc::clone(&answer), replies.clone());
         work.spawn(async move {
             let _place = place;
+            fail_point(peer.role, Point::RequestReceived);
             let reply = answer(peer, message).await;
+            fail_point(peer.role, Point::ReplyReady);
             match encode(&Numbered { number, message: reply }) {
                 Ok(frame) => {
                     // The peer may be gone; what was done stays done.
@@ -210,6 +214,13 @@ async fn converse<Request, Reply, Answer>(
     while work.join_next().await.is_some() {}
     drop(replies);
     let _ = writer.await;
+}
+
+/// People's questions are no part of an enrolment: only the talk of the processes is crashed.
+fn fail_point(peer: Role, point: Point) {
+    if peer != Role::Admin {
+        reached(point);
+    }
 }
 
 /// Returns once `stop` is true, or nobody is left who could make it so.

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use countersign_fail_points::{Point, reached};
+
 use crate::checkpoint::{MAX_NOTE, NOTE_LINES};
 use crate::{Checkpoint, LedgerError, NoteError, OpenError, VerifyingKey};
 
@@ -104,7 +106,15 @@ impl CheckpointFile {
             self.file.set_len(self.length)?;
             self.torn = false;
         }
-        let written = self.file.write_all(note.as_bytes()).and_then(|()| self.file.sync_all());
+        // Two writes, so that a test can end the process between them.
+        let (head, tail) = note.as_bytes().split_at(note.len() / 2);
+        reached(Point::CheckpointNext);
+        let written = self.file.write_all(head).and_then(|()| {
+            reached(Point::CheckpointTorn);
+            self.file.write_all(tail)?;
+            self.file.sync_all()
+        });
+        reached(Point::CheckpointWritten);
         match written {
             Ok(()) => self.length += note.len() as u64,
             Err(_) => self.torn = self.file.set_len(self.length).is_err(),

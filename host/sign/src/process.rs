@@ -1,6 +1,7 @@
 //! The parts of the running process, and the way of one signature through them.
 
 use countersign_config::Mode;
+use countersign_fail_points::{Point, reached};
 use countersign_ipc::{SealedApproval, SignReply};
 use countersign_keys::TokenError;
 use countersign_ledger::{self as ledger, Ledger, LedgerError, Station};
@@ -115,10 +116,12 @@ impl Process {
             Ok(place) => place,
             Err(blown) => return Err(self.blown(blown).await),
         };
+        reached(Point::SignatureNext);
         let signed = match self.countersigner.sign(admissible).await {
             Ok(signed) => signed,
             Err(error) => return Err(self.not_signed(&error)),
         };
+        reached(Point::SignatureMade);
         self.metrics.ea_signature();
         let durable = self.book.keep(signed).await.map_err(|error| self.failed(error))?;
         place.keep();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use countersign_fail_points::{Point, reached};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -168,9 +169,11 @@ fn run_batch(
             Err(error) => return (done, Err(error)),
         }
     }
+    reached(Point::CommitNext);
     let begin = Instant::now();
     let committed = tx.commit().map_err(StoreError::from);
     counters.committing(begin.elapsed());
+    reached(Point::Committed);
     if committed.is_ok() {
         Counters::count(&counters.jobs, kept);
         Counters::count(&counters.failed_jobs, done.len() - kept);

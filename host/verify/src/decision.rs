@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign_config::ProfileSettings;
+use countersign_fail_points::{Point, reached};
 use countersign_ipc::{
     Approval, ApprovalKey, Bytes, DenialRecord, EnrolmentId, Kind, VerifierRecord, VerifyEnrolment,
     VerifyReply,
@@ -172,6 +173,7 @@ impl Verifiers {
             Err(other) => return Err(other),
         };
         let approval = self.combine(asked, profile, csr, id, &agreed, now)?;
+        reached(Point::VerifiersAgreed);
         self.commit(&approval, agreed, info_sha256, profile, now).await?;
         Ok(approval)
     }
