@@ -1,29 +1,43 @@
-//! Where a CA publishes its revocation list, fetched and verified.
+//! Where a CA publishes its revocation list, fetched, verified, and kept for a while.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use countersign_profile::{Certificate, LegacyDigests, SignatureScheme};
-use der::asn1::{AnyRef, BitStringRef};
-use der::{Decode, Reader, SliceReader, Tag, Tagged};
+use countersign_profile::{Certificate, RevocationList};
 use http::Uri;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use tokio::sync::Mutex;
 
 use crate::error::AuthorityError;
 use crate::wstep::tls;
 
-/// Most bytes of a list; a CA with some hundred thousand revoked certificates stays below.
-const MAX_BYTES: usize = 32 << 20;
+/// A list is asked for again after this.
+const FRESH: Duration = Duration::from_secs(300);
+/// While the place does not answer, the last list serves no longer than this, and never beyond its
+/// own end: a revocation shows late by at most so much, an outage of the place does not stop renewals
+/// at once.
+const LONGEST_STALE: Duration = Duration::from_secs(3600);
+/// The pause after a failure: requests of strangers must not become requests to the CA.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// The place of one CA's revocation list. Plain HTTP is usual there: the list is signed.
 pub(crate) struct CrlSource {
     place: Option<Place>,
     issuer: Certificate,
     timeout: Duration,
+    kept: Mutex<Kept>,
+}
+
+/// What is known of the list. One asks, the others wait for its answer.
+#[derive(Default)]
+struct Kept {
+    list: Option<(Instant, Arc<RevocationList>)>,
+    failed: Option<(Instant, AuthorityError)>,
 }
 
 struct Place {
@@ -67,14 +81,47 @@ impl CrlSource {
                 Some(Place { uri, client })
             }
         };
-        Ok(Self { place, issuer, timeout })
+        Ok(Self { place, issuer, timeout, kept: Mutex::default() })
     }
 
-    pub(crate) async fn fetch(&self) -> Result<Vec<u8>, AuthorityError> {
+    /// The list: that of a moment ago, or fetched now.
+    pub(crate) async fn list(&self) -> Result<Arc<RevocationList>, AuthorityError> {
+        let mut kept = self.kept.lock().await;
+        let now = unix(SystemTime::now());
+        let within = |limit: Duration| {
+            kept.list
+                .as_ref()
+                .filter(|(at, list)| at.elapsed() < limit && list.is_current(now))
+                .map(|(_, list)| Arc::clone(list))
+        };
+        if let Some(list) = within(FRESH) {
+            return Ok(list);
+        }
+        let last = within(LONGEST_STALE);
+        if let Some((at, error)) = &kept.failed
+            && at.elapsed() < AFTER_FAILURE
+        {
+            return last.ok_or_else(|| error.clone());
+        }
+        match self.fetch(now).await {
+            Ok(list) => {
+                let list = Arc::new(list);
+                *kept = Kept { list: Some((Instant::now(), Arc::clone(&list))), failed: None };
+                Ok(list)
+            }
+            Err(error) => {
+                tracing::warn!(%error, kept = last.is_some(), "no new revocation list");
+                kept.failed = Some((Instant::now(), error.clone()));
+                last.ok_or(error)
+            }
+        }
+    }
+
+    async fn fetch(&self, now: u64) -> Result<RevocationList, AuthorityError> {
         let Some(Place { uri, client }) = &self.place else {
             return Err(AuthorityError::misconfigured(
                 "No address of the CA's revocation list is configured.",
-                "Set the authority's CRL URL to the CA's HTTP distribution point.",
+                "Set the authority's crl-url to the CA's HTTP distribution point.",
             ));
         };
         let exchange = async {
@@ -83,7 +130,7 @@ impl CrlSource {
             if !status.is_success() {
                 return Err(format!("HTTP {status}"));
             }
-            Limited::new(response.into_body(), MAX_BYTES)
+            Limited::new(response.into_body(), RevocationList::MAX_OCTETS)
                 .collect()
                 .await
                 .map(|body| body.to_bytes())
@@ -101,57 +148,23 @@ impl CrlSource {
                 )));
             }
         };
-        verify(&bytes, &self.issuer)?;
-        Ok(bytes.to_vec())
-    }
-}
-
-/// That this is a list of the issuing CA, by its name and its key. Whether it is current is the
-/// caller's question.
-fn verify(crl: &[u8], issuer: &Certificate) -> Result<(), AuthorityError> {
-    let not_ours = |what: String| {
-        AuthorityError::misconfigured(
-            format!("What the CRL's address serves is not this CA's revocation list: {what}."),
-            "Compare the configured chain (issuing CA first) with the CA that publishes there.",
-        )
-    };
-    let list = CertificateList::read(crl).map_err(|error| not_ours(error.to_string()))?;
-    if list.issuer != issuer.subject_der() {
-        return Err(not_ours("it names another issuer".into()));
-    }
-    let key = issuer.public_key().map_err(|error| not_ours(error.to_string()))?;
-    SignatureScheme::from_algorithm_identifier(list.algorithm)
-        .and_then(|scheme| key.verify(scheme, LegacyDigests::Refused, list.signed, list.signature))
-        .map_err(|error| not_ours(error.to_string()))
-}
-
-/// The pieces of a list (RFC 5280 §5.1) that say whose it is, as received; its entries are not read.
-struct CertificateList<'a> {
-    signed: &'a [u8],
-    issuer: &'a [u8],
-    algorithm: &'a [u8],
-    signature: &'a [u8],
-}
-
-impl<'a> CertificateList<'a> {
-    fn read(der: &'a [u8]) -> Result<Self, der::Error> {
-        let mut outer = SliceReader::new(der)?;
-        let whole = AnyRef::decode(&mut outer)?;
-        outer.finish()?;
-        whole.tag().assert_eq(Tag::Sequence)?;
-
-        let mut parts = SliceReader::new(whole.value())?;
-        let signed = parts.tlv_bytes()?;
-        let algorithm = parts.tlv_bytes()?;
-        let signature = BitStringRef::decode(&mut parts)?;
-        parts.finish()?;
-
-        let mut fields = SliceReader::new(AnyRef::from_der(signed)?.value())?;
-        if Tag::peek(&fields)? == Tag::Integer {
-            fields.tlv_bytes()?;
+        let list = RevocationList::read(bytes.to_vec(), &self.issuer).map_err(|error| {
+            AuthorityError::misconfigured(
+                format!("What the CRL's address serves is not this CA's revocation list: {error}."),
+                "Compare the configured chain (issuing CA first) with the CA that publishes there.",
+            )
+        })?;
+        if !list.is_current(now) {
+            return Err(AuthorityError::unavailable(format!(
+                "CRL at {uri}: made at {}, replaced at {}, now {now}: the CA has not published",
+                list.this_update(),
+                list.next_update()
+            )));
         }
-        fields.tlv_bytes()?;
-        let issuer = fields.tlv_bytes()?;
-        Ok(Self { signed, issuer, algorithm, signature: signature.as_bytes().unwrap_or_default() })
+        Ok(list)
     }
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -18,6 +18,9 @@ mod wstep;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+
+use countersign_profile::RevocationList;
 
 pub use crate::disposition::{Disposition, RequestId};
 pub use crate::error::{AuthorityError, Certainty};
@@ -51,12 +54,14 @@ pub trait Authority: Send + Sync {
     /// the configuration, never from the CA's reply.
     fn chain(&self) -> &[Vec<u8>];
 
-    /// The CA's current revocation list (DER), its signature verified with the issuing CA's key.
+    /// The CA's current revocation list, its signature verified with the issuing CA's key. It is
+    /// minutes old, or, while its place does not answer, at most an hour; never beyond its own end.
     ///
     /// # Errors
-    /// [`AuthorityError::Unavailable`] when it cannot be fetched, [`AuthorityError::Misconfigured`]
-    /// when no place to fetch it from is configured or what came is not this CA's list.
-    fn crl(&self) -> Answer<'_, Vec<u8>>;
+    /// [`AuthorityError::Unavailable`] when there is no such list, [`AuthorityError::Misconfigured`]
+    /// when no place to fetch it from is configured or what came is not this CA's complete list.
+    /// Neither means "not revoked".
+    fn crl(&self) -> Answer<'_, Arc<RevocationList>>;
 
     /// Whether the CA's front end can be reached and accepts our transport credential. Submits
     /// nothing.

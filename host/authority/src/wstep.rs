@@ -9,9 +9,10 @@ mod write;
 pub(crate) mod xml;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use countersign_profile::Certificate;
+use countersign_profile::{Certificate, RevocationList};
 use http::Uri;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -160,8 +161,8 @@ impl Authority for Wstep {
         &self.chain
     }
 
-    fn crl(&self) -> Answer<'_, Vec<u8>> {
-        Box::pin(self.crl.fetch())
+    fn crl(&self) -> Answer<'_, Arc<RevocationList>> {
+        Box::pin(self.crl.list())
     }
 
     fn health(&self) -> Answer<'_, ()> {

@@ -35,6 +35,8 @@ mod key;
 mod limits;
 mod name;
 mod oid;
+mod renewal;
+mod revocation_list;
 mod san;
 mod signature;
 mod subject;
@@ -59,6 +61,8 @@ pub use self::{
     },
     name::Name,
     oid::{Oid, OidError, known},
+    renewal::{Renewal, is_issued_by, names_of},
+    revocation_list::{RevocationList, RevocationListError},
     san::{San, SanKind},
     signature::{DigestAlgorithm, LegacyDigests, SignatureError, SignatureScheme},
     subject::{Attribute, AttributeType, NameError, Rdn, Subject, attribute_types},

@@ -57,14 +57,17 @@ async fn what_is_issued_verifies_with_openssl_until_it_is_revoked() {
             .output()
             .unwrap()
     };
-    let good = verify(&authority.crl().await.unwrap());
+    let good = verify(authority.crl().await.unwrap().der());
     assert!(good.status.success(), "{good:?}");
 
     let serial = lab.ca.certificates().unwrap();
     let serial =
         serial.iter().find(|record| record.certificate == hex::encode(&issued.der)).unwrap();
     lab.ca.revoke(&serial.serial.to_uppercase(), 1).unwrap();
-    let revoked = verify(&authority.crl().await.unwrap());
+    // A connector of its own: the first keeps its list for some minutes.
+    let list = lab.authority().crl().await.unwrap();
+    assert!(list.revokes(&countersign_profile::Certificate::parse(&issued.der).unwrap()));
+    let revoked = verify(list.der());
     let said = String::from_utf8_lossy(&revoked.stderr).into_owned();
     assert!(said.contains("certificate revoked"), "{said}");
 }
@@ -140,6 +143,20 @@ async fn a_list_of_another_ca_is_not_taken_for_ours() {
     config.crl_url = None;
     let nowhere = Wstep::new(config).unwrap();
     assert!(nowhere.crl().await.is_err());
+}
+
+#[tokio::test]
+async fn a_list_is_kept_for_a_while_and_a_place_that_is_gone_is_never_an_empty_list() {
+    let lab = Laboratory::open().await;
+    let (kept, without) = (lab.authority(), lab.authority());
+    let list = kept.crl().await.unwrap();
+    lab.serving.shutdown().await;
+    // The `within(FRESH)` of `CrlSource::list`.
+    assert_eq!(kept.crl().await.unwrap().sha256(), list.sha256());
+    let error = without.crl().await.unwrap_err();
+    assert!(matches!(error, AuthorityError::Unavailable { .. }), "{error:?}");
+    // Again at once: the answer is the same, and nobody was asked.
+    assert_eq!(without.crl().await.unwrap_err(), error);
 }
 
 #[tokio::test]
