@@ -1,8 +1,8 @@
 //! Whole enrolments per second of the whole system (three processes, plug-in, ledger, lab CA),
-//! beside micromdm's `scepserver`, in one run and one table, with where the time goes.
+//! beside micromdm's `scepserver` and step-ca, in one run and one table, with where the time goes.
 //!
 //! Requests are made before the clock starts; every answer is opened and checked after it stops;
-//! only good ones count. The two systems take turns, so that a noisy moment meets both. It measures
+//! only good ones count. The systems take turns, so that a noisy moment meets all. It measures
 //! the processes from outside: over their sockets and `/proc`.
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +19,7 @@ mod fleet;
 mod load;
 mod numbers;
 mod peer;
+mod plot;
 mod proc;
 mod report;
 mod rival;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::arguments::{Algorithm, Arguments};
 use crate::numbers::{median, microseconds, quantile};
 use crate::run::{Measured, Row, Side};
-use crate::stations;
+use crate::{plot, stations};
 
 /// Everything that one run found, as text.
 pub(crate) fn report(arguments: &Arguments, algorithm: Algorithm, found: &Measured) -> String {
@@ -29,11 +29,13 @@ fn write(
         "\n=== CA and EA {}; CEP, REP, devices and all of scepserver RSA-2048 ===\n\
          {} enrolments of each system in each row, in {} turns; {cores} cores shared with the client \
          and the lab CA (a process of its own).\n\
-         Yardsticks: RSA-2048 sign {:.0} µs, P-256 verify {:.1} µs, fsync (append 4 KiB) {:.0} µs.\n",
+         Yardsticks: RSA-2048 sign {:.0} µs, P-256 sign {:.1} µs, P-256 verify {:.1} µs, fsync \
+         (append 4 KiB) {:.0} µs.\n",
         algorithm.name(),
         arguments.requests,
         arguments.turns,
         yard.rsa_sign,
+        yard.p256_sign,
         yard.p256_verify,
         yard.fsync,
     )?;
@@ -44,35 +46,49 @@ fn write(
     )?;
     for row in &found.rows {
         side(text, row.concurrency, "countersign", &row.ours, yard.rsa_sign)?;
-        side(text, row.concurrency, "scepserver", &row.theirs, yard.rsa_sign)?;
-        let ratios =
-            row.ours.rates.iter().zip(&row.theirs.rates).map(|(ours, theirs)| ours / theirs);
-        let p99 = ratio(quantile(&row.ours.took, 0.99), quantile(&row.theirs.took, 0.99));
-        writeln!(
-            text,
-            "{:>4}  {:<12} {:>7.2}x {:>35.2}x   (median of the turns; p99 to p99)",
-            "",
-            "ratio",
-            median(ratios.collect()),
-            p99,
-        )?;
+        for (theirs, (name, _)) in row.theirs.iter().zip(&found.rivals) {
+            side(text, row.concurrency, name, theirs, yard.rsa_sign)?;
+        }
+        for (theirs, (name, _)) in row.theirs.iter().zip(&found.rivals) {
+            let ratios = row.ours.rates.iter().zip(&theirs.rates).map(|(ours, its)| ours / its);
+            let p99 = ratio(quantile(&row.ours.took, 0.99), quantile(&theirs.took, 0.99));
+            writeln!(
+                text,
+                "{:>4}  {:<12} {:>7.2}x {:>35.2}x   (to {name}: median of the turns; p99 to p99)",
+                "",
+                "ratio",
+                median(ratios.collect()),
+                p99,
+            )?;
+        }
     }
     for row in &found.rows {
-        for (name, side) in [("countersign", &row.ours), ("scepserver", &row.theirs)] {
+        let theirs = row.theirs.iter().zip(&found.rivals).map(|(side, (name, _))| (*name, side));
+        for (name, side) in [("countersign", &row.ours)].into_iter().chain(theirs) {
             for (reason, count) in &side.bad {
                 writeln!(text, "bad at {}, {name}: {count} × {reason}", row.concurrency)?;
             }
         }
     }
+    plot::rates(text, found)?;
     stations_of(text, &found.rows)?;
     processors(text, algorithm, found, cores)?;
+    memory(text, found)?;
+    write!(text, "GetCACaps a second at 16:")?;
+    let names = ["countersign"].into_iter().chain(found.rivals.iter().map(|(name, _)| *name));
+    for (name, rate) in names.zip(&found.capabilities) {
+        write!(text, " {name} {rate:.0}")?;
+    }
+    writeln!(text, ".")?;
+    plot::tenths(text, &found.tenths)
+}
+
+fn memory(text: &mut String, found: &Measured) -> std::fmt::Result {
     let [serve, verify, sign] = found.resident;
-    let [ours, theirs] = found.capabilities;
-    writeln!(
+    write!(
         text,
         "\nResident at the end, MiB (most): serve {:.0} ({:.0}), verify {:.0} ({:.0}), sign {:.0} \
-         ({:.0}), together {:.0}; scepserver {:.0} ({:.0}).\n\
-         GetCACaps a second at 16: countersign {ours:.0}, scepserver {theirs:.0}, ratio {:.2}.",
+         ({:.0}), together {:.0} ({:.0})",
         serve.0,
         serve.1,
         verify.0,
@@ -80,10 +96,12 @@ fn write(
         sign.0,
         sign.1,
         serve.0 + verify.0 + sign.0,
-        found.rival_resident.0,
-        found.rival_resident.1,
-        ours / theirs,
-    )
+        serve.1 + verify.1 + sign.1,
+    )?;
+    for (name, (now, most)) in &found.rivals {
+        write!(text, "; {name} {now:.0} ({most:.0})")?;
+    }
+    writeln!(text, ".")
 }
 
 fn side(text: &mut String, at: usize, name: &str, side: &Side, rsa: f64) -> std::fmt::Result {
@@ -139,7 +157,8 @@ fn processors(
     cores: usize,
 ) -> std::fmt::Result {
     let yard = &found.yardsticks;
-    let (own, all) = algorithm.rsa_operations();
+    let [own, all] = algorithm.private_operations();
+    let cost = |(rsa, p256): (f64, f64)| rsa * yard.rsa_sign + p256 * yard.p256_sign;
     writeln!(
         text,
         "\nProcessor time of one enrolment, µs:\n{:>4} {:>8} {:>8} {:>8} {:>9} {:>8} {:>22} {:>12} {:>7}",
@@ -149,7 +168,7 @@ fn processors(
         "sign",
         "together",
         "lab CA",
-        format!("beside {own:.0} RSA (in P-256)"),
+        "beside the keys (in P)",
         "verify jobs",
         "client"
     )?;
@@ -158,7 +177,7 @@ fn processors(
         let count = row.ours.good + bad;
         let of = |time| each(time, count);
         let together = of(row.ours.processor);
-        let beside = together - own * yard.rsa_sign;
+        let beside = together - cost(own);
         writeln!(
             text,
             "{:>4} {:>8.0} {:>8.0} {:>8.0} {together:>9.0} {:>8.0} {:>22} {:>12} {:>6.0}%",
@@ -172,14 +191,17 @@ fn processors(
             row.client * 100.0,
         )?;
     }
-    let ceiling = cores as f64 * 1e6 / (all * yard.rsa_sign);
+    let ceiling = cores as f64 * 1e6 / cost(all);
     let best = found.rows.iter().map(|row| row.ours.rate()).fold(0.0, f64::max);
     writeln!(
         text,
-        "(verify jobs: jobs/group commits of its store for one enrolment; client: its share of one \
-         core.)\n\
-         The RSA of an enrolment ({all:.0} private-key operations, CA included) alone would let \
-         {cores} cores make {ceiling:.0} a second; the best row makes {:.0} % of that.",
+        "(beside the keys: without {} RSA-2048 and {} P-256 private-key operations, and that in P-256 \
+         verifications; verify jobs: jobs/group commits of its store for one enrolment; client: its \
+         share of one core.)\n\
+         The private-key operations of an enrolment (CA included) alone would let {cores} cores make \
+         {ceiling:.0} a second; the best row makes {:.0} % of that.",
+        own.0,
+        own.1,
         best / ceiling * 100.0,
     )
 }

@@ -1,4 +1,4 @@
-//! One run: both systems started, warmed, and measured in turns.
+//! One run: all systems started, warmed, and measured in turns.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,16 +19,22 @@ const WARM_UP: usize = 32;
 /// What goes on behind the answers (the outbox) ends within this time.
 const SETTLING: Duration = Duration::from_millis(300);
 
+/// Devices at a time in the long run.
+const LONG_AT: usize = 16;
+
 /// Everything that one run found.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) rows: Vec<Row>,
     pub(crate) yardsticks: Yardsticks,
-    /// GetCACaps a second: ours, theirs.
-    pub(crate) capabilities: [f64; 2],
+    /// GetCACaps a second: ours, then theirs.
+    pub(crate) capabilities: Vec<f64>,
     /// `serve`, `verify`, `sign` at the end in MiB: now, most.
     pub(crate) resident: [(f64, f64); 3],
-    pub(crate) rival_resident: (f64, f64),
+    /// The others by name: now, most.
+    pub(crate) rivals: Vec<(&'static str, (f64, f64))>,
+    /// Good answers a second of each tenth of the long run.
+    pub(crate) tenths: Vec<f64>,
 }
 
 /// One concurrency.
@@ -36,7 +42,8 @@ pub(crate) struct Measured {
 pub(crate) struct Row {
     pub(crate) concurrency: usize,
     pub(crate) ours: Side,
-    pub(crate) theirs: Side,
+    /// The others, in the order of [`Measured::rivals`].
+    pub(crate) theirs: Vec<Side>,
     pub(crate) stations: Stations,
     pub(crate) processor: ProcessorTime,
     /// Group commits of `verify` and jobs in them, while its enrolments were made.
@@ -58,33 +65,63 @@ pub(crate) struct Side {
     pub(crate) processor: Duration,
 }
 
-/// Measures both with these keys.
+/// Measures all with these keys.
 pub(crate) async fn run(arguments: &Arguments, algorithm: Algorithm) -> Measured {
     let mut fleet = Fleet::new(arguments.keys.into());
     let mut system = System::start(algorithm).await;
-    let rival = Rival::start().await;
+    let mut rivals = vec![Rival::scepserver().await];
+    if let Some(program) = &arguments.step_ca {
+        rivals.push(Rival::step_ca(program, algorithm).await);
+    }
     let directory = system.installation.directory().to_owned();
     let mut workbench = Workbench::new(&directory);
 
     let ours = ours(&mut fleet, &system, WARM_UP).await;
     warm(&system.peer, ours).await;
-    warm(&rival.peer, theirs(&mut fleet, &rival, WARM_UP)).await;
+    for rival in &rivals {
+        warm(&rival.peer, theirs(&mut fleet, rival, WARM_UP)).await;
+    }
     let mut rows = Vec::new();
     for &concurrency in &arguments.concurrency {
         workbench.measure();
-        rows.push(row(arguments, concurrency, &mut fleet, &mut system, &rival).await);
+        rows.push(row(arguments, concurrency, &mut fleet, &mut system, &rivals).await);
     }
     workbench.measure();
     let resident = system.resident();
-    let rival_resident = rival.resident();
+    let rivals_resident = rivals.iter().map(|rival| (rival.name, rival.resident())).collect();
     let time = Duration::from_secs_f64(arguments.capabilities_seconds);
-    let mut capabilities = [0.0; 2];
-    for (peer, found) in [&system.peer, &rival.peer].into_iter().zip(&mut capabilities) {
-        *found = load::gets_per_second(&peer.address, &peer.url("GetCACaps"), time).await;
+    let mut capabilities = Vec::new();
+    for peer in [&system.peer].into_iter().chain(rivals.iter().map(|rival| &rival.peer)) {
+        let url = peer.url("GetCACaps");
+        capabilities.push(load::gets_per_second(&peer.address, &url, time).await);
     }
+    let tenths = long_run(&mut fleet, &system, arguments.long).await;
     workbench.measure();
     system.installation.stop_all().await;
-    Measured { rows, yardsticks: workbench.medians(), capabilities, resident, rival_resident }
+    Measured {
+        rows,
+        yardsticks: workbench.medians(),
+        capabilities,
+        resident,
+        rivals: rivals_resident,
+        tenths,
+    }
+}
+
+/// Ours alone, in ten parts; good answers a second of each.
+async fn long_run(fleet: &mut Fleet, system: &System, enrolments: usize) -> Vec<f64> {
+    let mut tenths = Vec::new();
+    if enrolments == 0 {
+        return tenths;
+    }
+    for _ in 0..10 {
+        let requests = ours(fleet, system, enrolments.div_ceil(10)).await;
+        tokio::time::sleep(SETTLING).await;
+        let mut side = Side::default();
+        side.add(load::enrol(&system.peer, requests, LONG_AT).await, &system.peer);
+        tenths.push(side.rate());
+    }
+    tenths
 }
 
 async fn row(
@@ -92,12 +129,12 @@ async fn row(
     concurrency: usize,
     fleet: &mut Fleet,
     system: &mut System,
-    rival: &Rival,
+    rivals: &[Rival],
 ) -> Row {
     let mut row = Row {
         concurrency,
         ours: Side::default(),
-        theirs: Side::default(),
+        theirs: rivals.iter().map(|_| Side::default()).collect(),
         stations: Stations::default(),
         processor: ProcessorTime::default(),
         commits: (0.0, 0.0),
@@ -123,18 +160,20 @@ async fn row(
         row.commits.1 += commits_after.1 - commits.1;
         row.ours.add(turn, &system.peer);
 
-        let requests = theirs(fleet, rival, each);
-        tokio::time::sleep(SETTLING).await;
-        let before = rival.processor_time();
-        let turn = load::enrol(&rival.peer, requests, concurrency).await;
-        row.theirs.processor += rival.processor_time() - before;
-        row.theirs.add(turn, &rival.peer);
+        for (rival, side) in rivals.iter().zip(&mut row.theirs) {
+            let requests = theirs(fleet, rival, each);
+            tokio::time::sleep(SETTLING).await;
+            let before = rival.processor_time();
+            let turn = load::enrol(&rival.peer, requests, concurrency).await;
+            side.processor += rival.processor_time() - before;
+            side.add(turn, &rival.peer);
+        }
     }
     let processor = &row.processor;
     row.ours.processor = processor.serve + processor.verify + processor.sign;
     row.client = client.as_secs_f64() / row.ours.elapsed.as_secs_f64();
     row.ours.took.sort();
-    row.theirs.took.sort();
+    row.theirs.iter_mut().for_each(|side| side.took.sort());
     row
 }
 

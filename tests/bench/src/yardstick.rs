@@ -22,6 +22,7 @@ const EACH: Duration = Duration::from_millis(150);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Yardsticks {
     pub(crate) rsa_sign: f64,
+    pub(crate) p256_sign: f64,
     pub(crate) p256_verify: f64,
     pub(crate) fsync: f64,
 }
@@ -33,7 +34,7 @@ pub(crate) struct Workbench<'a> {
     p256: EcdsaKeyPair,
     signature: Vec<u8>,
     directory: &'a Path,
-    samples: [Vec<f64>; 3],
+    samples: [Vec<f64>; 4],
 }
 
 impl<'a> Workbench<'a> {
@@ -60,6 +61,10 @@ impl<'a> Workbench<'a> {
             .create(true)
             .open(&path)
             .expect("a file in the installation's directory");
+        let random = SystemRandom::new();
+        repeat(&mut samples[3], || {
+            p256.sign(&random, MESSAGE).expect("a signature");
+        });
         repeat(&mut samples[2], || {
             file.write_all(&[0x5a; 4096]).expect("space on the disk");
             file.sync_data().expect("the disk takes it");
@@ -69,8 +74,8 @@ impl<'a> Workbench<'a> {
 
     /// The medians of all.
     pub(crate) fn medians(self) -> Yardsticks {
-        let [rsa_sign, p256_verify, fsync] = self.samples.map(median);
-        Yardsticks { rsa_sign, p256_verify, fsync }
+        let [rsa_sign, p256_verify, fsync, p256_sign] = self.samples.map(median);
+        Yardsticks { rsa_sign, p256_sign, p256_verify, fsync }
     }
 }
 

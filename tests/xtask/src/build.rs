@@ -47,17 +47,6 @@ pub(crate) fn demo(arguments: &[String]) -> Result<(), Failed> {
         .args(arguments))
 }
 
-/// The bench, in a network of its own that has nothing but loopback: micromdm's scepserver listens
-/// on every interface and cannot be told otherwise.
-pub(crate) fn bench(arguments: &[String]) -> Result<(), Failed> {
-    let program = target_folder()?.join("debug/countersign-bench");
-    run(Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "sh", "-c"])
-        .args(["ip link set lo up && exec \"$0\" \"$@\""])
-        .arg(program)
-        .args(arguments))
-}
-
 /// Adds the wasm target to the toolchain that rust-toolchain.toml names.
 fn add_wasm_target() -> Result<(), Failed> {
     let root = read(Command::new("rustc").args(["--print", "sysroot"]))?;

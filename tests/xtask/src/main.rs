@@ -1,6 +1,7 @@
 //! What cargo alone cannot do: build plug-ins and binaries together, run the demo, run every test
 //! with what it needs installed. Called through the aliases in `.cargo/config.toml`.
 
+mod bench;
 mod build;
 mod check;
 mod command;
@@ -33,7 +34,7 @@ enum Task {
     },
     /// Every check and every test, with what they need installed from Debian's packages.
     Test,
-    /// Measure whole enrolments beside micromdm's scepserver, in one run and one table.
+    /// Measure whole enrolments beside micromdm's scepserver and step-ca, in one run and one table.
     Bench {
         /// Passed on to the bench.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -46,9 +47,9 @@ fn main() -> ExitCode {
         Task::Build => build::all(),
         Task::Demo { arguments } => build::all().and_then(|()| build::demo(&arguments)),
         Task::Test => check::all(),
-        Task::Bench { arguments } => {
-            packages::install().and_then(|()| build::all()).and_then(|()| build::bench(&arguments))
-        }
+        Task::Bench { arguments } => packages::install()
+            .and_then(|()| build::all())
+            .and_then(|()| bench::run_in_its_own_network(&arguments)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
