@@ -1,8 +1,9 @@
 //! What an installation is to be like, and making it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use countersign_keys::{KeySpec, secret_file};
 use countersign_lab_ca::{Algorithm, LabCa, Options, Role, Template};
@@ -13,6 +14,7 @@ use tokio::net::TcpListener;
 use crate::config::{Parts, Plugin, Profile};
 use crate::installation::Installation;
 use crate::keys;
+use crate::process::Program;
 
 /// Says what an [`Installation`] is to be like.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,7 @@ pub struct Builder {
     algorithm: Algorithm,
     templates: Vec<Template>,
     parts: Parts,
+    binaries: BTreeMap<Program, PathBuf>,
     has_own_profiles: bool,
 }
 
@@ -117,6 +120,13 @@ impl Builder {
         self
     }
 
+    /// Starts this binary in the place of the delivered one.
+    #[must_use]
+    pub fn binary(mut self, program: Program, path: &Path) -> Self {
+        self.binaries.insert(program, path.to_owned());
+        self
+    }
+
     /// Makes everything and starts everything; returns when it is ready and the CA is proven.
     pub async fn start(self) -> Installation {
         let mut installation = self.prepare().await;
@@ -144,7 +154,7 @@ impl Builder {
         make_secrets(place);
         let config = place.join("countersign.toml");
         keys::write_private(&config, self.parts.toml().as_bytes());
-        Installation::new(directory, config, ca, serving)
+        Installation::new(directory, config, ca, serving, self.binaries)
     }
 }
 

@@ -43,27 +43,45 @@ pub struct Connection {
 impl Connection {
     /// Connects to `address` (`127.0.0.1:8085`).
     pub async fn open(address: &str) -> Self {
-        let stream = TcpStream::connect(address).await.expect("serve accepts the connection");
-        stream.set_nodelay(true).expect("TCP_NODELAY");
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
-        // Ends with the sender.
-        tokio::spawn(connection);
-        Self { address: address.to_owned(), sender }
+        Self::try_open(address).await.expect("serve accepts the connection")
     }
 
     /// Sends a request for `path` and reads the whole answer.
     pub async fn request(&mut self, method: &str, path: &str, body: Vec<u8>) -> HttpReply {
-        self.sender.ready().await.expect("the connection is open");
+        self.send(method, path, body).await.expect("an answer, whole")
+    }
+
+    /// One request where nobody may listen, or the server may end in the middle of its answer.
+    pub(crate) async fn try_request(
+        address: &str,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Option<HttpReply> {
+        Self::try_open(address).await?.send(method, path, body).await
+    }
+
+    async fn try_open(address: &str) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.ok()?;
+        // Ends with the sender.
+        tokio::spawn(connection);
+        Some(Self { address: address.to_owned(), sender })
+    }
+
+    async fn send(&mut self, method: &str, path: &str, body: Vec<u8>) -> Option<HttpReply> {
+        self.sender.ready().await.ok()?;
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", &self.address)
             .body(Full::new(Bytes::from(body)))
             .expect("a request");
-        let response = self.sender.send_request(request).await.expect("an answer");
+        let response = self.sender.send_request(request).await.ok()?;
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("the body comes whole").to_bytes().to_vec();
-        HttpReply { status: parts.status, headers: parts.headers, body }
+        let body = body.collect().await.ok()?.to_bytes().to_vec();
+        Some(HttpReply { status: parts.status, headers: parts.headers, body })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::http_client::{Connection, HttpReply, raw, raw_or_closed};
 use crate::process::{Ended, PATIENCE, Program, Running};
 
 /// CERTSRV_E_SIGNATURE_POLICY_REQUIRED and CERTSRV_E_SIGNATURE_COUNT.
-const WITHOUT_COUNTERSIGNATURE: [u32; 2] = [0x8009_4809, 0x8009_480a];
+pub(crate) const WITHOUT_COUNTERSIGNATURE: [u32; 2] = [0x8009_4809, 0x8009_480a];
 
 const ASK: Duration = Duration::from_secs(30);
 
@@ -28,6 +28,7 @@ const ASK: Duration = Duration::from_secs(30);
 pub struct Installation {
     // Before the directory: first the processes go, then their files.
     running: BTreeMap<Program, Running>,
+    binaries: BTreeMap<Program, PathBuf>,
     serving: Option<Serving>,
     ca: LabCa,
     ca_address: std::net::SocketAddr,
@@ -49,13 +50,20 @@ impl Installation {
         Self::builder().start().await
     }
 
-    pub(crate) fn new(directory: TempDir, config: PathBuf, ca: LabCa, serving: Serving) -> Self {
+    pub(crate) fn new(
+        directory: TempDir,
+        config: PathBuf,
+        ca: LabCa,
+        serving: Serving,
+        binaries: BTreeMap<Program, PathBuf>,
+    ) -> Self {
         let ca_address = serving.address();
         // A config with faults has no digest; then no process starts that would ask for it.
         let loaded = Config::load(&config);
         let config_digest = loaded.map(|loaded| loaded.digest).unwrap_or_default();
         Self {
             running: BTreeMap::new(),
+            binaries,
             serving: Some(serving),
             ca,
             ca_address,
@@ -158,12 +166,12 @@ impl Installation {
 
     /// Starts one that will refuse to run, and says how it ended.
     pub async fn refused_start(&mut self, program: Program) -> Ended {
-        Running::start(program, &self.config).ended().await
+        Running::start(program, self.binary(program), &self.config).ended().await
     }
 
     /// Starts one and waits for nothing.
     pub fn spawn(&mut self, program: Program) {
-        let running = Running::start(program, &self.config);
+        let running = Running::start(program, self.binary(program), &self.config);
         assert!(self.running.insert(program, running).is_none(), "it runs already");
     }
 
@@ -215,6 +223,29 @@ impl Installation {
         self.address = event["listen"].as_str().expect("where it listens").to_owned();
     }
 
+    fn binary(&self, program: Program) -> Option<&Path> {
+        self.binaries.get(&program).map(PathBuf::as_path)
+    }
+
+    /// Waits until the process has ended by itself; it does not run any more then.
+    ///
+    /// # Panics
+    /// It does not end.
+    pub async fn ended(&mut self, program: Program) -> Ended {
+        self.running.remove(&program).expect("the process runs").ended().await
+    }
+
+    /// How the process ended, if it has: where its work broke off, it has a moment to.
+    pub async fn ended_by_now(&mut self, program: Program) -> Option<Ended> {
+        for _ in 0..5 {
+            if self.running(program).has_ended() {
+                return Some(self.ended(program).await);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        None
+    }
+
     async fn wait_until_answering(&mut self, program: Program) {
         let started = Instant::now();
         while self.ask_now(program, &AdminRequest::Status).await.is_none() {
@@ -262,6 +293,11 @@ impl Installation {
         self.ask_now(program, &question)
             .await
             .unwrap_or_else(|| panic!("{program:?} does not answer {question:?}:\n{}", self.logs()))
+    }
+
+    /// Asks one process that may be dead or die over it.
+    pub async fn try_admin(&self, program: Program, question: AdminRequest) -> Option<AdminReply> {
+        self.ask_now(program, &question).await
     }
 
     /// Asks for facts.
@@ -394,6 +430,18 @@ impl Installation {
         let ra = self.ra(profile).await;
         let sent = device.request(&ra);
         device.read(&sent, self.send(profile, &sent).await, &ra)
+    }
+
+    /// The same, where `serve` may be dead or die over it: none without a whole answer.
+    pub async fn try_enrol(&self, profile: &str, device: &Device) -> Option<Answer> {
+        let get = format!("/scep/{profile}?operation=GetCACert");
+        let reply = Connection::try_request(&self.address, "GET", &get, Vec::new()).await?;
+        let ra = CaCertificates::parse(&reply.body).ok()?;
+        let sent = device.request(&ra);
+        let post = format!("/scep/{profile}?operation=PKIOperation");
+        let message = sent.message.clone();
+        let reply = Connection::try_request(&self.address, "POST", &post, message).await?;
+        Some(device.read(&sent, reply, &ra))
     }
 
     /// A device asks what became of its request.

@@ -24,6 +24,7 @@ mod installation;
 mod keys;
 pub mod openssl;
 mod process;
+mod sweep;
 
 pub use binaries::{component, program};
 pub use builder::Builder;
@@ -32,6 +33,7 @@ pub use device::{Answer, Device, Issued, Sent};
 pub use http_client::{Connection, HttpReply};
 pub use installation::Installation;
 pub use process::{Ended, Program, Running};
+pub use sweep::Sweep;
 
 pub use countersign_ipc as ipc;
 pub use countersign_lab_ca as lab_ca;

@@ -64,8 +64,8 @@ pub struct Running {
 type Log = Arc<Mutex<Vec<String>>>;
 
 impl Running {
-    pub(crate) fn start(which: Program, config: &Path) -> Self {
-        let mut child = Command::new(program(which.name()))
+    pub(crate) fn start(which: Program, binary: Option<&Path>, config: &Path) -> Self {
+        let mut child = Command::new(binary.map_or_else(|| program(which.name()), Path::to_owned))
             .arg("--config")
             .arg(config)
             .stdin(Stdio::null())
@@ -123,6 +123,12 @@ impl Running {
             assert!(started.elapsed() < PATIENCE, "{name} never: {what}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be asked").is_some()
     }
 
     /// Waits until it ends by itself.
