@@ -7,12 +7,16 @@ use crate::command::{Failed, is_there, read, run, say};
 /// A file that a package brings where programs are not looked for.
 const CURL_OF_STRONGSWAN: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
 
+/// SoftHSM2 as Debian places it.
+const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
+
 /// A program, or the path of another file, and the package that brings it.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 8] = [
     ("pki", "strongswan-pki"),
     // pki fetches over HTTP with this.
     (CURL_OF_STRONGSWAN, "libstrongswan-extra-plugins"),
     ("scepserver", "scep"),
+    (SOFTHSM, "libsofthsm2"),
     ("openssl", "openssl"),
     // The bench runs in a network of its own.
     ("unshare", "util-linux"),
