@@ -97,6 +97,11 @@ impl Enveloped {
         self.cipher
     }
 
+    /// How long the plaintext usually is: the ciphertext without half a block of padding.
+    pub(crate) fn plain_len(&self) -> usize {
+        self.ciphertext.len() - self.cipher.block_len() / 2
+    }
+
     /// The key-transport recipients, in the order of the message.
     pub fn recipients(&self) -> &[Recipient] {
         &self.recipients

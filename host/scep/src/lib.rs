@@ -22,6 +22,7 @@ mod reply;
 mod request;
 mod seal;
 mod signed_data;
+mod stand_in;
 mod tlv;
 mod transaction;
 

@@ -234,7 +234,7 @@ impl Message {
         let kind = RequestType::try_from(self.message_type()?).map_err(|_| Refused::NotARequest)?;
         let sender_nonce = self.required_nonce()?;
         let envelope = Enveloped::read(content, &self.bounds, legacy)?;
-        Ok(Request::new(self.clone_head(), kind, sender_nonce, envelope, *legacy))
+        Ok(Request::new(self.without_content(), kind, sender_nonce, envelope, *legacy))
     }
 
     /// The signed content, once attributes, digest and signature are good.
@@ -284,6 +284,10 @@ impl Message {
         self.signer_info.signed_attributes().map_err(|_| Refused::MalformedAttribute("signedAttrs"))
     }
 
+    pub(crate) fn signature(&self) -> &[u8] {
+        &self.signer_info.signature
+    }
+
     pub(crate) fn bounds(&self) -> &Bounds {
         &self.bounds
     }
@@ -312,8 +316,10 @@ impl Message {
         }
     }
 
-    /// The message without its content, which the request holds as an envelope.
-    fn clone_head(&self) -> Message {
+    /// The message without its content: all that an answer is made for, and little to keep while
+    /// the answer waits. It does not verify any more.
+    #[must_use]
+    pub fn without_content(&self) -> Message {
         Message {
             transaction_id: self.transaction_id.clone(),
             signer: self.signer.clone(),
