@@ -27,7 +27,7 @@ pub use crate::error::{AuthorityError, Certainty};
 pub use crate::hresult::Hresult;
 pub use crate::locality::is_this_host;
 pub use crate::probe::{ProbeResult, probe_uncountersigned};
-pub use crate::wstep::{Authentication, Wstep, WstepConfig};
+pub use crate::wstep::{Authentication, Wstep, WstepConfig, read_wstep_answer};
 
 /// What a call to an authority becomes: an answer, or an error that says how certain it is.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, AuthorityError>> + Send + 'a>>;

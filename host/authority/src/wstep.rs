@@ -189,6 +189,22 @@ impl fmt::Debug for Authentication {
     }
 }
 
+/// Reads the body of an answer to the message with this ID, as [`Wstep`] does: public so that
+/// recorded and invented answers can be tried on it.
+///
+/// # Errors
+/// A fault as the error it stands for; [`AuthorityError::Unknown`] for what cannot be read.
+pub fn read_wstep_answer(
+    body: &[u8],
+    message_id: &str,
+) -> Result<Disposition, AuthorityError> {
+    match read::read(body, message_id) {
+        Ok(read::Reply::Disposition(disposition)) => Ok(disposition),
+        Ok(read::Reply::Fault(fault)) => Err(fault),
+        Err(detail) => Err(AuthorityError::Unknown { detail }),
+    }
+}
+
 /// CES hands context items to the CA as lines of `name:value`: a line break in a value would be an
 /// attribute of its own (`SAN:upn=…`).
 fn check_submission(submission: &Submission<'_>) -> Result<(), AuthorityError> {

@@ -6,6 +6,10 @@ use crate::command::{Failed, cargo, is_there, run, say};
 use crate::stages::Stages;
 use crate::{build, packages};
 
+/// The processes built once more with fail-points: our own crates only, because a test of the whole
+/// workspace chooses the same features of what they stand on as the stage before it.
+const CRASHES: [&str; 4] = ["--features", "countersign-crashes/armed", "--test", "crashes"];
+
 /// All of it, stage by stage.
 pub(crate) fn all() -> Result<(), Failed> {
     let mut stages = Stages::default();
@@ -15,9 +19,12 @@ pub(crate) fn all() -> Result<(), Failed> {
     stages.run("binaries and tests", build::binaries_and_tests)?;
     stages.run("the main job", || build::demo(&[]))?;
     stages.run("tests", || run(cargo().args(["test", "--locked", "--workspace"])))?;
+    stages
+        .run("crashes", || run(cargo().args(["test", "--locked", "--workspace"]).args(CRASHES)))?;
     stages.run("clippy", || {
         run(cargo()
-            .args(["clippy", "--locked", "--workspace", "--all-targets", "--"])
+            .args(["clippy", "--locked", "--workspace", "--all-targets"])
+            .args(["--features", "countersign-crashes/armed", "--"])
             .args(["-D", "warnings"]))
     })?;
     stages.run("documentation", || {

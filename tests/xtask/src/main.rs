@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod check;
 mod command;
+mod fuzz;
 mod packages;
 mod stages;
 
@@ -34,6 +35,14 @@ enum Task {
     },
     /// Every check and every test, with what they need installed from Debian's packages.
     Test,
+    /// Run the fuzz targets under libFuzzer and the address sanitizer.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Which of them; all if none is named.
+        targets: Vec<String>,
+    },
     /// Measure whole enrolments beside micromdm's scepserver and step-ca, in one run and one table.
     Bench {
         /// Passed on to the bench.

@@ -1,0 +1,6 @@
+//! See `message` in `countersign_fuzz::TARGETS`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    (countersign_fuzz::target("message").run)(bytes);
+});
