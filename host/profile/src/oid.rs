@@ -226,6 +226,8 @@ pub mod known {
 
         /// PKCS#9 challengePassword
         CHALLENGE_PASSWORD = "1.2.840.113549.1.9.7";
+        /// PKCS#9 friendlyName: information only (certmonger sends one)
+        FRIENDLY_NAME = "1.2.840.113549.1.9.20";
         /// PKCS#9 unstructuredName (as an attribute of a request, or in a subject)
         UNSTRUCTURED_NAME = "1.2.840.113549.1.9.2";
         /// PKCS#9 unstructuredAddress

@@ -32,9 +32,11 @@ const USUAL_EXTENSIONS: [const_oid::ObjectIdentifier; 6] = [
     known::SMIME_CAPABILITIES,
 ];
 
-/// Attributes a request may carry always. Every request that Windows makes holds the last three.
-const USUAL_ATTRIBUTES: [const_oid::ObjectIdentifier; 7] = [
+/// Attributes a request may carry always. Every request that Windows makes holds
+/// the last three; certmonger's have a friendly name.
+const USUAL_ATTRIBUTES: [const_oid::ObjectIdentifier; 8] = [
     known::CHALLENGE_PASSWORD,
+    known::FRIENDLY_NAME,
     known::EXTENSION_REQUEST,
     known::EXTENSION_REQUEST_VERISIGN,
     known::EXTENSION_REQUEST_MICROSOFT,

@@ -359,7 +359,12 @@ fn a_template_in_a_request_is_the_profiles_or_none() {
 #[test]
 fn what_windows_adds_by_itself_passes_and_what_nobody_knows_does_not() {
     let limits = Limits::default();
-    for oid in [known::MS_CSP_PROVIDER, known::MS_OS_VERSION, known::MS_REQUEST_CLIENT_INFO] {
+    for oid in [
+        known::FRIENDLY_NAME,
+        known::MS_CSP_PROVIDER,
+        known::MS_OS_VERSION,
+        known::MS_REQUEST_CLIENT_INFO,
+    ] {
         assert_eq!(codes(&limits, &carrying(oid, forge::sequence(&[]))), [""; 0]);
     }
     let unknown = const_oid::ObjectIdentifier::new_unwrap("1.2.3.4");
