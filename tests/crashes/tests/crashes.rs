@@ -108,7 +108,8 @@ impl Crashing {
         let before = self.installation.sweep();
         self.devices += 1;
         let name = format!("CN=device-{}", self.devices);
-        let device = self.installation.new_device(PROFILE, &[&name]).await;
+        let challenge = self.installation.issue_challenge(PROFILE, &[&name]).await;
+        let device = Device::new(&[&name], Some(&challenge));
         let order = orders(self.installation.config(), process.name());
         std::fs::write(&order, format!("{} {number}", point.name())).unwrap();
 
@@ -161,6 +162,9 @@ impl Crashing {
         let again = self.installation.enrol(PROFILE, &device).await.issued();
         assert_eq!(again.certificate, issued.certificate, "{what}: another certificate");
         // Its challenge is of no use to anybody else, whatever died in between.
+        let thief = Device::new(&[&name], Some(&challenge));
+        let answer = self.installation.enrol(PROFILE, &thief).await;
+        assert!(answer.is_refused_without_reason(), "{what}: the thief got {answer:?}");
         assert_eq!(self.installation.sweep().signatures, after.signatures, "{what}");
         died
     }
