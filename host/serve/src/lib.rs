@@ -18,6 +18,7 @@ mod logging;
 mod profiles;
 mod role_keys;
 mod scep;
+mod source;
 mod start;
 mod state;
 

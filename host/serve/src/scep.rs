@@ -12,6 +12,7 @@ use countersign_scep::{Capabilities, Operation, Query, QueryError, ca_bundle};
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use crate::source;
 use crate::state::Shared;
 
 /// Every URL of the listener.
@@ -68,14 +69,14 @@ async fn scep(
             plain(StatusCode::BAD_REQUEST, "GetNextCACert is not offered\n")
         }
         (Operation::PkiOperation, true) => {
-            let source = source_of(&request);
+            let source = source_of(&shared, &request);
             match body(&shared, request).await {
                 Ok(message) => pki_operation(&shared, profile, path_suffix, source, message).await,
                 Err(response) => response,
             }
         }
         (Operation::PkiOperation, false) => {
-            let source = source_of(&request);
+            let source = source_of(&shared, &request);
             match query.pki_message() {
                 Ok(message) if message.len() > shared.max_body => too_large(),
                 Ok(message) => pki_operation(&shared, profile, path_suffix, source, message).await,
@@ -115,7 +116,11 @@ async fn pki_operation(
 }
 
 fn capabilities(profile: &Profile) -> Response {
-    let text = Capabilities::MODERN.with_legacy(&profile.legacy).to_string();
+    let mut offered = Capabilities::MODERN.with_legacy(&profile.legacy);
+    if profile.renews {
+        offered = offered.with_renewal();
+    }
+    let text = offered.to_string();
     typed("text/plain", text.into_bytes())
 }
 
@@ -166,8 +171,9 @@ fn percent_decoded(path: &str) -> Option<String> {
     (!text.chars().any(char::is_control)).then_some(text)
 }
 
-fn source_of(request: &Request) -> Source {
-    request.extensions().get::<Source>().copied().unwrap_or(Source::Unix)
+fn source_of(shared: &Shared, request: &Request) -> Source {
+    let peer = request.extensions().get::<Source>().copied().unwrap_or(Source::Unix);
+    source::source_of(peer, request.headers(), shared.source_header.as_deref())
 }
 
 async fn body(shared: &Shared, request: Request) -> Result<Vec<u8>, Response> {

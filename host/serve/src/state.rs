@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) aliases: BTreeMap<String, String>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) in_flight: Arc<Semaphore>,
+    /// The header in which the reverse proxy says who asked.
+    pub(crate) source_header: Option<String>,
     pub(crate) max_body: usize,
     pub(crate) body_deadline: Duration,
     pub(crate) request_deadline: Duration,
