@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -35,6 +36,13 @@ pub struct ServeSettings {
     /// Bounds of the listener.
     #[serde(default)]
     pub limits: ServeLimits,
+    /// What strangers may spend, each a minute.
+    #[serde(default)]
+    pub budgets: ServeBudgets,
+    /// The header in which the reverse proxy on this host says who asked, such as
+    /// `x-forwarded-for` (its last address counts: the one that this proxy saw). Without it
+    /// everybody behind the proxy shares one source. Only for a local listener.
+    pub source_header: Option<SourceHeader>,
     /// The key, 32 random bytes, of encrypted database columns.
     pub column_key: SecretRef,
     /// Keys of the roles CEP and REP.
@@ -73,6 +81,13 @@ pub struct ServeLimits {
     /// Seconds in which an answer must be ready, all stations together.
     #[schemars(range(min = 1, max = 600))]
     pub request_seconds: u32,
+    /// Milliseconds from the unwrap of an envelope to the answer of every failure to open it: the
+    /// same for all failures. Longer than the slowest good unwrap under full load: twice the
+    /// station `open`'s p99.9 of `countersign_station_seconds`; if
+    /// `countersign_zone_a_overruns_total` grows, it is too short. Devices that succeed do not
+    /// wait for it.
+    #[schemars(range(min = 10, max = 10_000))]
+    pub zone_a_milliseconds: u32,
 }
 
 impl Default for ServeLimits {
@@ -84,6 +99,46 @@ impl Default for ServeLimits {
             header_seconds: 10,
             body_seconds: 15,
             request_seconds: 60,
+            // Software and network HSMs unwrap in 1 to 20 ms, and a hundred may wait in line.
+            zone_a_milliseconds: 250,
+        }
+    }
+}
+
+/// `[serve.budgets]`: what strangers may spend, each a minute: so many at once, then one every
+/// 60/N seconds. Over budget the device gets 503 with Retry-After, and no key is used. Messages
+/// from this host (loopback or Unix socket, no source header) have no budget per source.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ServeBudgets {
+    /// Messages of one source: an IPv4 address, an IPv6 /64. All devices behind one NAT are one
+    /// source.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub messages_per_source: NonZeroU32,
+    /// Messages of one source whose envelope did not open.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub failures_per_source: NonZeroU32,
+    /// Envelopes opened with one CEP key, whoever sent them.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub unwraps_per_key: NonZeroU32,
+    /// Envelopes that one CEP key did not open, whoever sent them. Beyond it an alarm, and only
+    /// sources without a failure of their own are served.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub failures_per_key: NonZeroU32,
+    /// Most sources remembered; further ones share one budget.
+    #[schemars(range(min = 16, max = 1_048_576))]
+    pub sources: u32,
+}
+
+impl Default for ServeBudgets {
+    fn default() -> Self {
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self {
+            messages_per_source: number(1200),
+            failures_per_source: number(30),
+            unwraps_per_key: number(60_000),
+            failures_per_key: number(600),
+            sources: 16_384,
         }
     }
 }
@@ -150,5 +205,46 @@ impl fmt::Display for Listen {
         }
     }
 }
+
+/// The name of an HTTP header, lower-case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceHeader(String);
+
+impl SourceHeader {
+    /// The name, lower-case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SourceHeader {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        // RFC 7239's Forwarded has a syntax of its own, which is not read here.
+        if text.is_empty()
+            || text.len() > 64
+            || !text.bytes().all(plain)
+            || text.eq_ignore_ascii_case("forwarded")
+        {
+            return Err(BadValue::new(
+                "bad-source-header",
+                format!("`{text}` is no header with the address of a client in it"),
+                "write the name of a header with addresses, such as `x-forwarded-for` or \
+                 `x-real-ip`",
+            ));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+impl fmt::Display for SourceHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+string_value!(SourceHeader, "source-header", "The name of an HTTP header: `x-forwarded-for`.");
 
 string_value!(Listen, "listen-address", "`127.0.0.1:8085`, `[::1]:8085` or `unix:/path`.");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use countersign_authority::{Authority, ProbeResult, probe_uncountersigned};
 use countersign_config::{Finding, Severity};
-use countersign_enrol::{Peers, Profile, Records};
+use countersign_enrol::{Budgets, Peers, Profile, Records};
 use countersign_ipc::{SignReply, SignRequest, VerifyReply, VerifyRequest};
 use countersign_keys::{Deadline, KeyPool};
 use serde::Serialize;
@@ -33,6 +33,7 @@ pub(crate) struct Gate {
     peers: Peers,
     records: Records,
     pool: KeyPool,
+    budgets: Budgets,
     latest: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct Gate {
 pub(crate) struct Readiness {
     /// Listener, token, store, `verify` and `sign` answer, and there is no critical finding.
     pub(crate) ready: bool,
-    /// Ready, but a CA is not reachable or not yet proven.
+    /// Ready, but a CA is not reachable or not yet proven, or envelopes fail to open too often.
     pub(crate) degraded: bool,
     /// What is not well.
     pub(crate) reasons: Vec<String>,
@@ -54,6 +55,7 @@ impl Gate {
         peers: Peers,
         records: Records,
         pool: KeyPool,
+        budgets: Budgets,
     ) -> Self {
         let unproven = profiles
             .values()
@@ -65,6 +67,7 @@ impl Gate {
             peers,
             records,
             pool,
+            budgets,
             latest: tokio::sync::Mutex::new(None),
         }
     }
@@ -176,8 +179,10 @@ impl Gate {
                 )
             })
             .collect();
-        let degraded = ready && !unproven.is_empty();
+        let alarm = self.budgets.alarm();
+        let degraded = ready && (!unproven.is_empty() || alarm.is_some());
         reasons.extend(unproven);
+        reasons.extend(alarm);
         Readiness { ready, degraded, reasons }
     }
 

@@ -5,8 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use countersign_config::{Config, Finding, Loaded, Mode, Severity};
-use countersign_enrol::{Enrolments, Metrics, Outbox, Parts, Peers, Records, SCHEMA, settle};
+use countersign_config::{Config, Finding, Loaded, Mode, ServeSettings, Severity};
+use countersign_enrol::{
+    BudgetLimits, Enrolments, Metrics, Outbox, Parts, Peers, Records, SCHEMA, ZoneA, ZoneALimits,
+    settle,
+};
 use countersign_ipc::{AdminRequest, Client, Peer, PeerRules, Role, Server, bind, own_uid};
 use countersign_scep::Bounds;
 use countersign_store::{ColumnKey, Owner, Store};
@@ -26,6 +29,9 @@ const SETTLE_EVERY: Duration = Duration::from_secs(600);
 
 /// The pause before the first.
 const FIRST_SETTLE: Duration = Duration::from_secs(5);
+
+/// How many may wait in zone A for each request in flight: they only wait.
+const ROOM_PER_PLACE: usize = 4;
 
 /// Why the process did not start.
 #[derive(Debug)]
@@ -96,6 +102,7 @@ pub fn run(config: &Path) -> Result<(), StartError> {
     }
     logging::begin();
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(StartError::of("the runtime"))?;
@@ -117,13 +124,17 @@ async fn serve(loaded: &Loaded) -> Result<(), StartError> {
     let wake = Arc::new(Notify::new());
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
+    let zone_a = ZoneA::new(zone_a_limits(&config.serve), &mut registry);
     let limits = &config.serve.limits;
     let bounds = Bounds::with_size(limits.max_body_bytes as usize);
     let pool = keys.pool.clone();
-    let gate = Arc::new(Gate::new(findings, &profiles, peers.clone(), records.clone(), pool));
+    let budgets = zone_a.budgets().clone();
+    let gate =
+        Arc::new(Gate::new(findings, &profiles, peers.clone(), records.clone(), pool, budgets));
     let shared = Arc::new(Shared {
         enrolments: Enrolments::new(Parts {
             opener: keys.opener,
+            zone_a,
             responder: keys.responder,
             peers: peers.clone(),
             records: records.clone(),
@@ -135,6 +146,7 @@ async fn serve(loaded: &Loaded) -> Result<(), StartError> {
         aliases: aliases(config),
         gate: Arc::clone(&gate),
         in_flight: Arc::new(Semaphore::new(limits.max_in_flight as usize)),
+        source_header: config.serve.source_header.as_ref().map(ToString::to_string),
         max_body: limits.max_body_bytes as usize,
         body_deadline: Duration::from_secs(limits.body_seconds.into()),
         request_deadline: Duration::from_secs(limits.request_seconds.into()),
@@ -189,6 +201,22 @@ async fn serve(loaded: &Loaded) -> Result<(), StartError> {
     records.store().close().await.map_err(StartError::of("closing the database"))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn zone_a_limits(serve: &ServeSettings) -> ZoneALimits {
+    let budgets = &serve.budgets;
+    ZoneALimits {
+        period: Duration::from_millis(serve.limits.zone_a_milliseconds.into()),
+        // Those who wait there give back their place among the requests in flight.
+        room: serve.limits.max_in_flight as usize * ROOM_PER_PLACE,
+        budgets: BudgetLimits {
+            messages_per_source: budgets.messages_per_source,
+            failures_per_source: budgets.failures_per_source,
+            unwraps_per_key: budgets.unwraps_per_key,
+            failures_per_key: budgets.failures_per_key,
+            sources: budgets.sources as usize,
+        },
+    }
 }
 
 fn refuse_critical(findings: &[Finding]) -> Result<(), StartError> {
@@ -303,4 +331,10 @@ async fn wait_for_signal() -> Result<(), StartError> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// Threads of the runtime: half of the cores. Three processes share them with the threads of their
+/// tokens and databases, and a thread that sleeps costs more to wake than most requests take.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
