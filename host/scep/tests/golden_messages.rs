@@ -127,7 +127,9 @@ fn renewals_are_signed_with_the_old_certificate_and_first_requests_with_the_new_
     for case in cases() {
         let message = Message::parse(&body(&case.file), &Bounds::REQUEST).unwrap();
         let request = message.verify(&case.legacy).unwrap();
-        if message.message_type().unwrap() == MessageType::RenewalReq {
+        // certmonger says PKCSReq when it renews, with the same key or another.
+        let renews = case.file.starts_with("certmonger-re");
+        if renews || message.message_type().unwrap() == MessageType::RenewalReq {
             assert_eq!(request.signer().der(), golden("device.der"), "{}", case.file);
             continue;
         }

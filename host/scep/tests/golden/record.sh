@@ -1,7 +1,7 @@
 #!/bin/sh
 # Records the golden messages in tests/golden/scep with real clients: strongSwan `pki --scep`,
-# micromdm `scepclient` (Debian packages strongswan-pki with
-# libstrongswan-extra-plugins for its HTTP, and scep) and `openssl cms`.
+# micromdm `scepclient`, certmonger (Debian packages strongswan-pki with libstrongswan-extra-plugins
+# for its HTTP, scep, certmonger and dbus-daemon) and `openssl cms`.
 #
 #   host/scep/tests/golden/record.sh DIRECTORY
 #
@@ -83,6 +83,29 @@ micromdm -private-key "$work/micromdm.pem" -certificate "$work/micromdm-get.crt"
 openssl rsa -traditional -in "$work/device.pem" -out "$work/device-rsa.pem" 2>/dev/null
 sink micromdm-renewal "$modern"
 micromdm -private-key "$work/device-rsa.pem" -certificate "$work/device.crt"
+
+# certmonger asks by GET for everything, and renews with a PKCSReq that its old certificate signs.
+certmonger() { # first request: new, or the command that renews: resubmit, rekey
+    (cd "$work" && rm -rf certmonger && mkdir -p certmonger && cd certmonger &&
+        cp ../ca.crt ../device.crt . && cp ../device-rsa.pem device.pem && mkdir cas requests local tmp &&
+        HOME=$PWD CERTMONGER_CAS_DIR=$PWD/cas CERTMONGER_REQUESTS_DIR=$PWD/requests \
+        CERTMONGER_LOCAL_CA_DIR=$PWD/local CERTMONGER_TMPDIR=$PWD/tmp \
+        timeout 30 dbus-run-session -- sh -c '
+            certmonger -s -n & daemon=$!
+            sleep 1; getcert add-scep-ca -s -c golden -u "$1" -R ca.crt; sleep 2
+            if [ "$2" = new ]; then
+                getcert request -s -c golden -I device -f "$PWD/new.crt" -k "$PWD/new.pem" \
+                    -L golden-challenge -N CN=golden-device -D device.example.org
+            else
+                getcert start-tracking -s -c golden -I device -f "$PWD/device.crt" \
+                    -k "$PWD/device.pem" -L golden-challenge; sleep 1; getcert "$2" -s -i device
+            fi
+            sleep 3; kill "$daemon"; wait "$daemon"' - "$url" "$1" > /dev/null 2>&1) || true
+    kill "$recorder" 2>/dev/null || true; wait "$recorder" || true
+}
+sink certmonger-pkcsreq "$by_get"; certmonger new
+sink certmonger-renewal "$by_get"; certmonger resubmit
+sink certmonger-rekey "$by_get"; certmonger rekey
 
 # Envelopes only, in the BER that openssl writes when it streams; tests sign around them.
 cat > "$work/req.cnf" <<CONFIG
