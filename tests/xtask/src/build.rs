@@ -7,7 +7,8 @@ use crate::command::{Failed, cargo, is_there, read, run, say, target_folder};
 const WASM: &str = "wasm32-wasip2";
 
 /// The first-party plug-ins: package and the file that cargo makes of it.
-const PLUGINS: [&str; 1] = ["countersign-plugin-one-time-password"];
+const PLUGINS: [&str; 2] =
+    ["countersign-plugin-one-time-password", "countersign-plugin-renewal"];
 
 /// Everything that an installation is made of.
 pub(crate) fn all() -> Result<(), Failed> {

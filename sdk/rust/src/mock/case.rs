@@ -7,10 +7,10 @@ use std::{fmt, fs};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Host, challenge, request};
+use super::{Host, certificate, challenge, request};
 use crate::time::from_unix_seconds;
 use crate::{
-    Name, NotApproved, Request, RequestKind, SubjectAttribute, Verdict, Verifier, Vouched, settings,
+    Certificate, Name, NotApproved, Request, RequestKind, SubjectAttribute, Verdict, Verifier, Vouched, settings,
 };
 
 /// Runs every `*.json` of a folder, each on a host of its own, and compares what the verifier
@@ -151,6 +151,8 @@ struct Asked {
     challenge: Option<String>,
     path_suffix: Option<String>,
     transaction_id: Option<String>,
+    /// The certificate that a renewal leans on.
+    current_certificate: Option<Current>,
     #[serde(default)]
     attributes: BTreeMap<String, String>,
     /// Another verifier of the profile denies.
@@ -159,6 +161,22 @@ struct Asked {
     /// A certificate was issued for it afterwards.
     #[serde(default)]
     issued: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Current {
+    serial_number: String,
+    #[serde(default)]
+    subject: Vec<NameText>,
+    #[serde(default)]
+    subject_alternative_names: Vec<NameText>,
+    #[serde(default)]
+    not_before: u64,
+    /// Seconds since 1970; left out: never.
+    not_after: Option<u64>,
+    /// True unless it says else.
+    host_validated: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -284,7 +302,12 @@ impl Asked {
     }
 
     fn build(self) -> Result<Request, String> {
-        let mut builder = request(self.profile).kind(match self.kind {
+        let mut builder = request(self.profile);
+        if let Some(current) = self.current_certificate {
+            let validated = current.host_validated.unwrap_or(true);
+            builder = builder.renewal_of(current.build()?, validated);
+        }
+        builder = builder.kind(match self.kind {
             Kind::Initial => RequestKind::Initial,
             Kind::Renewal => RequestKind::Renewal,
         });
@@ -314,6 +337,25 @@ impl Asked {
         }
         for (name, value) in self.attributes {
             builder = builder.attribute(name, value);
+        }
+        Ok(builder.build())
+    }
+}
+
+impl Current {
+    fn build(self) -> Result<Certificate, String> {
+        // The largest end that a certificate can have (RFC 5280 §4.1.2.5): 9999-12-31.
+        let not_after = self.not_after.unwrap_or(253_402_300_799);
+        let mut builder = certificate(self.serial_number)
+            .valid(from_unix_seconds(self.not_before), from_unix_seconds(not_after));
+        for NameText(name) in self.subject {
+            builder = builder.name(Name::SubjectAttribute(subject_attribute(name)?));
+        }
+        for NameText(name) in self.subject_alternative_names {
+            if matches!(name, Name::SubjectAttribute(_)) {
+                return Err(format!("`{name}` belongs into `subject`"));
+            }
+            builder = builder.name(name);
         }
         Ok(builder.build())
     }
