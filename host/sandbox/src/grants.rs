@@ -9,6 +9,12 @@ pub struct Grants {
     pub kv: bool,
     /// The import `challenges`.
     pub challenges: bool,
+    /// The import `http`. Given by [`PluginSettings::http`](crate::PluginSettings), whatever
+    /// stands here.
+    pub http: bool,
+    /// The import `secrets`. Given by [`PluginSettings::secrets`](crate::PluginSettings), whatever
+    /// stands here.
+    pub secrets: bool,
     /// To vouch for a request as it stands. An answer that does so without it is no answer.
     pub exactly_as_requested: bool,
 }
@@ -16,6 +22,12 @@ pub struct Grants {
 impl Grants {
     /// Everything this host has: to look at a component (`inspect`), whose imports then refuse to
     /// work.
-    pub(crate) const ALL: Self =
-        Self { log: true, kv: true, challenges: true, exactly_as_requested: true };
+    pub(crate) const ALL: Self = Self {
+        log: true,
+        kv: true,
+        challenges: true,
+        http: true,
+        secrets: true,
+        exactly_as_requested: true,
+    };
 }

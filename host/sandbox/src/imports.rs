@@ -98,6 +98,8 @@ fn grant_line(name: &str, grants: Grants) -> Option<&'static str> {
         Some("log") => grants.log,
         Some("kv") => grants.kv,
         Some("challenges") => grants.challenges,
+        Some("http") => grants.http,
+        Some("secrets") => grants.secrets,
         _ => false,
     };
     if granted {
@@ -107,6 +109,8 @@ fn grant_line(name: &str, grants: Grants) -> Option<&'static str> {
         Some("log") => "log = true",
         Some("kv") => "kv = true",
         Some("challenges") => "challenges = true",
+        Some("http") => "hosts = [\"HOST\"]",
+        Some("secrets") => "secrets = [\"NAME\"]",
         _ => "# (this import cannot be granted)",
     })
 }
@@ -134,16 +138,8 @@ fn contract_import(name: &str) -> Option<(Standing, String)> {
         "log" => (Standing::Grant, "writes bounded, escaped lines into the host's log"),
         "kv" => (Standing::Grant, "keeps values of its own between calls"),
         "challenges" => (Standing::Grant, "issues and redeems one-time challenges of the host"),
-        "http" => (
-            Standing::NotOffered,
-            "this host has no outgoing HTTP for plug-ins yet; use a version without it, or wait \
-             for a host that offers `http`",
-        ),
-        "secrets" => (
-            Standing::NotOffered,
-            "this host has no keys for plug-ins yet; use a version without it, or wait for a host \
-             that offers `secrets`",
-        ),
+        "http" => (Standing::Grant, "sends requests over HTTPS to the hosts that are granted"),
+        "secrets" => (Standing::Grant, "uses keys by reference, without seeing them"),
         _ => (Standing::Forbidden, "no such interface in this version of the contract"),
     };
     Some((standing, why.to_owned()))
@@ -207,6 +203,26 @@ mod tests {
     }
 
     #[test]
+    fn http_and_secrets_are_granted_by_saying_which() {
+        for (import, grants, line) in [
+            (
+                "countersign:verifier/http@1.0.0-rc.1",
+                Grants { http: true, ..Grants::default() },
+                "hosts = [\"HOST\"]",
+            ),
+            (
+                "countersign:verifier/secrets@1.0.0-rc.1",
+                Grants { secrets: true, ..Grants::default() },
+                "secrets = [\"NAME\"]",
+            ),
+        ] {
+            let error = admit("hook", &[judge(import)], Grants::default()).unwrap_err().to_string();
+            assert!(error.contains(import) && error.contains(line), "{error}");
+            assert_eq!(admit("hook", &[judge(import)], grants), Ok(()));
+        }
+    }
+
+    #[test]
     fn what_is_not_on_the_list_is_forbidden_even_with_every_grant() {
         for name in [
             "wasi:filesystem/types@0.2.6",
@@ -219,8 +235,7 @@ mod tests {
             "countersign:verifier/kv",
             "countersign:verifier/kv@1.0.0-rc.2",
             "countersign:verifier/verifier@1.0.0-rc.1",
-            "countersign:verifier/http@1.0.0-rc.1",
-            "countersign:verifier/secrets@1.0.0-rc.1",
+            "countersign:verifier/sockets@1.0.0-rc.1",
             "evil:verifier/kv@1.0.0-rc.1",
             "run",
             "",

@@ -2,8 +2,9 @@
 //! instance with bounded memory, time, stack, handles, host calls and log.
 //!
 //! This crate never approves anything, never commits anything (what a call wants to change comes
-//! back as [`Staged`] with its answer), never opens a socket or a file for a plug-in, and knows
-//! nothing of SCEP or of certificate keys. A trap, a time-out, a malformed answer or a used-up
+//! back as [`Staged`] with its answer), never opens a file for a plug-in, and a socket only for a
+//! request over TLS to a host that was granted ([`HttpSettings`]); it knows nothing of SCEP or of
+//! certificate keys. A trap, a time-out, a malformed answer or a used-up
 //! budget is a [`CallFailure`], which means "unavailable" to whoever asked.
 //!
 //! ```no_run
@@ -33,12 +34,14 @@ mod component;
 mod contract;
 mod engine;
 mod grants;
+mod http;
 mod imports;
 mod linking;
 mod log;
 pub mod model;
 mod plugin;
 mod sandbox;
+mod secrets;
 mod settings;
 mod staging;
 mod state;
@@ -60,8 +63,13 @@ pub use component::{Component, Digest};
 pub use contract::{Offers, PACKAGE as CONTRACT_PACKAGE, VERSION as CONTRACT_VERSION};
 pub use engine::{EngineError, PoolSize, WASMTIME_VERSION};
 pub use grants::Grants;
+pub use http::{
+    AddressRange, ClientIdentity, ClientProof, Credential, CredentialKind, HostMatch, HostRule,
+    HttpLimits, HttpSettings, HttpSetupError, OAuth2, Resolve, SystemResolver,
+};
 pub use imports::{Import, ImportRefusal, Standing, judge};
 pub use log::{LogLevel, LogLine};
 pub use plugin::{Plugin, PluginSettings};
 pub use sandbox::{ComponentError, LoadError, PoolUse, Sandbox};
+pub use secrets::PluginSecrets;
 pub use settings::SchemaError;

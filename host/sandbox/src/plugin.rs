@@ -17,11 +17,13 @@ use crate::{
     component::Digest,
     contract::{Adapter, Offers, WireContext},
     grants::Grants,
+    http::HttpSettings,
     model::{
         Action, ActionResult, Approval, Batch, Challenge, Check, Denial, Description, Event, Hint,
         Malformed, Outcome, Problem, Request, Retry, Verdict, Vouched,
     },
-    state::{CallParts, CallState, Purpose},
+    secrets::PluginSecrets,
+    state::{CallParts, CallState, Purpose, Reach},
 };
 
 /// What the configuration says about a plug-in.
@@ -31,6 +33,10 @@ pub struct PluginSettings {
     pub name: String,
     /// What it may import.
     pub grants: Grants,
+    /// Grants the import `http`, and says where it leads.
+    pub http: Option<HttpSettings>,
+    /// Grants the import `secrets`, where there are any.
+    pub secrets: PluginSecrets,
     /// Its own settings.
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// For each call.
@@ -47,11 +53,18 @@ impl PluginSettings {
         Self {
             name: name.into(),
             grants: Grants::default(),
+            http: None,
+            secrets: PluginSecrets::default(),
             settings: serde_json::Map::new(),
             budgets: Budgets::default(),
             bulkhead: BulkheadSettings::default(),
             breaker: BreakerSettings::default(),
         }
+    }
+
+    /// What it may import, with what its other settings grant.
+    pub(crate) fn grants(&self) -> Grants {
+        Grants { http: self.http.is_some(), secrets: !self.secrets.is_empty(), ..self.grants }
     }
 }
 
@@ -79,6 +92,7 @@ pub(crate) struct Runner {
     pub(crate) adapter: Arc<Adapter>,
     pub(crate) name: Arc<str>,
     pub(crate) grants: Grants,
+    pub(crate) reach: Reach,
     pub(crate) settings: Arc<str>,
     pub(crate) budgets: Arc<Budgets>,
 }
@@ -311,7 +325,9 @@ impl Runner {
                 plugin: Arc::clone(&self.name),
                 trace_id: context.trace_id.clone(),
                 purpose,
+                trial: context.trial,
                 grants: self.grants,
+                reach: self.reach.clone(),
                 backend,
                 budgets: Arc::clone(&self.budgets),
                 deadline: Instant::now() + time,

@@ -13,11 +13,13 @@ use crate::{
     contract::{Adapter, PACKAGE, VERSION},
     engine::{self, EngineError, PoolSize},
     grants::Grants,
+    http::{HttpClient, HttpSetupError},
     imports::{self, ImportRefusal, Standing},
     linking::Linkers,
     model::{Description, Problem},
     plugin::{Plugin, PluginSettings, Runner},
     settings::{self, SchemaError},
+    state::Reach,
 };
 
 /// The engine of this process and everything that plug-ins share.
@@ -68,6 +70,9 @@ pub enum LoadError {
         /// Its version.
         found: String,
     },
+    /// Roots, certificates or credentials are not right.
+    #[error(transparent)]
+    Http(#[from] HttpSetupError),
     /// Its types are not those of the contract, or it wants more than a call can have.
     #[error("the plug-in does not fit the contract {VERSION}: {0}")]
     Link(String),
@@ -169,8 +174,9 @@ impl Sandbox {
         settings: &PluginSettings,
     ) -> Result<Plugin, LoadError> {
         self.fits_pool(settings)?;
-        imports::admit(&settings.name, &component.imports(), settings.grants)?;
-        let runner = self.runner(component, settings)?;
+        let grants = settings.grants();
+        imports::admit(&settings.name, &component.imports(), grants)?;
+        let runner = self.runner(component, settings, grants)?;
         let description = describe(&runner).await?;
         let value = serde_json::Value::Object(settings.settings.clone());
         let mut problems = settings::check(&description.settings_schema, &value)?;
@@ -194,9 +200,8 @@ impl Sandbox {
         if !linkable {
             return Ok(None);
         }
-        let settings =
-            PluginSettings { grants: Grants::ALL, ..PluginSettings::new("(being inspected)") };
-        let runner = self.runner(component, &settings)?;
+        let settings = PluginSettings::new("(being inspected)");
+        let runner = self.runner(component, &settings, Grants::ALL)?;
         describe(&runner).await.map(Some)
     }
 
@@ -224,6 +229,7 @@ impl Sandbox {
         &self,
         component: &Component,
         settings: &PluginSettings,
+        grants: Grants,
     ) -> Result<Runner, LoadError> {
         match component.contract_version() {
             Some(version) if version == VERSION => {}
@@ -232,18 +238,23 @@ impl Sandbox {
         }
         let linker = self
             .linkers
-            .for_grants(&self.engine, settings.grants)
+            .for_grants(&self.engine, grants)
             .map_err(|error| LoadError::Link(format!("{error:#}")))?;
         let adapter = linker
             .instantiate_pre(&component.compiled)
             .and_then(Adapter::new)
             .map_err(|error| LoadError::Link(crate::log::escaped(&format!("{error:#}"), 2048)))?;
         let value = serde_json::Value::Object(settings.settings.clone());
+        let http = match &settings.http {
+            Some(http) => Some(Arc::new(HttpClient::new(&settings.name, http.clone())?)),
+            None => None,
+        };
         Ok(Runner {
             engine: self.engine.clone(),
             adapter: Arc::new(adapter),
             name: settings.name.as_str().into(),
-            grants: settings.grants,
+            grants,
+            reach: Reach { http, secrets: Arc::new(settings.secrets.clone()) },
             settings: value.to_string().into(),
             budgets: Arc::new(settings.budgets.clone()),
         })

@@ -17,8 +17,10 @@ use crate::{
     backend::{Backend, IssueRefusal, KvChange, KvExpectation, RedeemRefusal, Staged, Unavailable},
     budget::{Budgets, Exceeded, Limiter},
     grants::Grants,
+    http::{HttpClient, HttpRefusal, HttpRequest, HttpResponse},
     log::{LogBook, LogLevel, LogLine},
     model::{Attributes, ChallengeBinding, IssuedChallenge, check_binding},
+    secrets::{PluginSecrets, SecretRefusal},
     staging::Staging,
 };
 
@@ -74,7 +76,9 @@ pub(crate) struct CallState {
     plugin: Arc<str>,
     trace_id: String,
     purpose: Purpose,
+    trial: bool,
     grants: Grants,
+    reach: Reach,
     backend: Option<Arc<dyn Backend>>,
     staging: Staging,
     log: LogBook,
@@ -85,12 +89,22 @@ pub(crate) struct CallState {
     abandoned: Arc<AtomicBool>,
 }
 
+/// What a plug-in has beyond the host's own store.
+#[derive(Clone, Default)]
+pub(crate) struct Reach {
+    pub(crate) http: Option<Arc<HttpClient>>,
+    pub(crate) secrets: Arc<PluginSecrets>,
+}
+
 /// Everything a call is made with.
 pub(crate) struct CallParts {
     pub(crate) plugin: Arc<str>,
     pub(crate) trace_id: String,
     pub(crate) purpose: Purpose,
+    /// Nobody waits for the answer: nothing outside may notice the call.
+    pub(crate) trial: bool,
     pub(crate) grants: Grants,
+    pub(crate) reach: Reach,
     pub(crate) backend: Option<Arc<dyn Backend>>,
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) deadline: Instant,
@@ -123,7 +137,9 @@ impl CallState {
             plugin: parts.plugin,
             trace_id: parts.trace_id,
             purpose: parts.purpose,
+            trial: parts.trial,
             grants: parts.grants,
+            reach: parts.reach,
             backend: parts.backend,
             staging: Staging::default(),
             log: LogBook::new(parts.budgets.log_lines, parts.budgets.log_bytes),
@@ -297,6 +313,65 @@ impl CallState {
         Ok(in_time(self.deadline, issue).await?.map_err(Refusal::Backend))
     }
 
+    /// `http.send`.
+    pub(crate) async fn http_send(
+        &mut self,
+        request: HttpRequest,
+    ) -> wasmtime::Result<Result<HttpResponse, HttpRefusal>> {
+        self.count_host_call()?;
+        let denied = |why: &str| Ok(Err(HttpRefusal::Denied(why.into())));
+        if self.purpose == Purpose::Pure {
+            return denied("`describe` and `validate-settings` must be pure");
+        }
+        if self.trial {
+            return denied("in a trial nothing is sent");
+        }
+        let Some(client) = self.reach.http.clone() else {
+            return denied("http is not granted");
+        };
+        let sent = client.send(request, self.deadline);
+        in_time(self.deadline, sent).await
+    }
+
+    /// `secrets.mac`.
+    pub(crate) fn secret_mac(
+        &mut self,
+        name: &str,
+        message: &[u8],
+    ) -> wasmtime::Result<Result<Vec<u8>, SecretRefusal>> {
+        self.count_host_call()?;
+        Ok(self.secrets().and_then(|secrets| secrets.mac(&self.plugin, name, message)))
+    }
+
+    /// `secrets.verify-mac`.
+    pub(crate) fn secret_verify_mac(
+        &mut self,
+        name: &str,
+        message: &[u8],
+        tag: &[u8],
+    ) -> wasmtime::Result<Result<bool, SecretRefusal>> {
+        self.count_host_call()?;
+        Ok(self.secrets().and_then(|secrets| secrets.verify_mac(&self.plugin, name, message, tag)))
+    }
+
+    /// `secrets.matches`.
+    pub(crate) fn secret_matches(
+        &mut self,
+        name: &str,
+        candidate: &[u8],
+    ) -> wasmtime::Result<Result<bool, SecretRefusal>> {
+        self.count_host_call()?;
+        Ok(self.secrets().and_then(|secrets| secrets.matches(&self.plugin, name, candidate)))
+    }
+
+    fn secrets(&self) -> Result<&PluginSecrets, SecretRefusal> {
+        if self.purpose == Purpose::Pure {
+            let why = "`describe` and `validate-settings` must be pure";
+            return Err(SecretRefusal::Denied(why.into()));
+        }
+        Ok(&self.reach.secrets)
+    }
+
     fn count_host_call(&mut self) -> wasmtime::Result<()> {
         if self.host_calls >= self.budgets.host_calls {
             return Err(Exceeded::HostCalls(self.budgets.host_calls).into());
@@ -401,7 +476,9 @@ mod tests {
             plugin: "p".into(),
             trace_id: "t".into(),
             purpose: Purpose::Pure,
+            trial: false,
             grants: Grants::ALL,
+            reach: Reach::default(),
             backend: None,
             budgets: Arc::new(Budgets::default()),
             deadline,

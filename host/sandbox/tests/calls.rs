@@ -169,8 +169,7 @@ async fn imports_of_files_sockets_and_what_is_not_offered_are_refused_by_name() 
         "wasi:filesystem/preopens@0.2.6",
         "wasi:sockets/tcp@0.2.6",
         "wasi:http/outgoing-handler@0.2.6",
-        "countersign:verifier/http@1.0.0-rc.1",
-        "countersign:verifier/secrets@1.0.0-rc.1",
+        "countersign:verifier/sockets@1.0.0-rc.1",
         "env:anything/else",
     ] {
         let component = bench.component(&importing_only(import));

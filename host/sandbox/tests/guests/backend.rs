@@ -143,7 +143,7 @@ impl Bench {
 }
 
 pub fn all() -> Grants {
-    Grants { log: true, kv: true, challenges: true, exactly_as_requested: false }
+    Grants { log: true, kv: true, challenges: true, ..Grants::default() }
 }
 
 pub fn memory() -> Arc<Memory> {

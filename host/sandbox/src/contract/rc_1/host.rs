@@ -1,10 +1,14 @@
 //! The imports of the contract, translated to what the host has.
 
-use super::bindings::countersign::verifier::{challenges, kv, log};
+use std::time::Duration;
+
+use super::bindings::countersign::verifier::{challenges, http, kv, log, secrets};
 use crate::{
     backend::{IssueRefusal, RedeemRefusal, Unavailable},
+    http::{HttpRefusal, HttpRequest},
     log::LogLevel,
     model::Secret,
+    secrets::SecretRefusal,
     state::{CallState, Refusal},
 };
 
@@ -78,6 +82,84 @@ impl challenges::Host for CallState {
         let text = Secret::new(text);
         let redeemed = CallState::redeem(self, text.expose()).await?;
         Ok(redeemed.map(Into::into).map_err(Into::into))
+    }
+}
+
+impl http::Host for CallState {
+    async fn send(
+        &mut self,
+        request: http::HttpRequest,
+    ) -> wasmtime::Result<Result<http::HttpResponse, http::HttpError>> {
+        let request = HttpRequest {
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            timeout: request
+                .timeout_milliseconds
+                .map(|milliseconds| Duration::from_millis(milliseconds.into())),
+            auth: request.auth,
+        };
+        let answered = self.http_send(request).await?;
+        Ok(answered
+            .map(|response| http::HttpResponse {
+                status: response.status,
+                headers: response.headers,
+                body: response.body,
+            })
+            .map_err(Into::into))
+    }
+}
+
+impl secrets::Host for CallState {
+    fn mac(
+        &mut self,
+        secret: String,
+        message: Vec<u8>,
+    ) -> wasmtime::Result<Result<Vec<u8>, secrets::SecretError>> {
+        Ok(self.secret_mac(&secret, &message)?.map_err(Into::into))
+    }
+
+    fn verify_mac(
+        &mut self,
+        secret: String,
+        message: Vec<u8>,
+        tag: Vec<u8>,
+    ) -> wasmtime::Result<Result<bool, secrets::SecretError>> {
+        Ok(self.secret_verify_mac(&secret, &message, &tag)?.map_err(Into::into))
+    }
+
+    fn matches(
+        &mut self,
+        secret: String,
+        candidate: Vec<u8>,
+    ) -> wasmtime::Result<Result<bool, secrets::SecretError>> {
+        let candidate = zeroize::Zeroizing::new(candidate);
+        Ok(self.secret_matches(&secret, &candidate)?.map_err(Into::into))
+    }
+}
+
+impl From<HttpRefusal> for http::HttpError {
+    fn from(refusal: HttpRefusal) -> Self {
+        match refusal {
+            HttpRefusal::Denied(why) => Self::Denied(why),
+            HttpRefusal::Dns(why) => Self::Dns(why),
+            HttpRefusal::Connect(why) => Self::Connect(why),
+            HttpRefusal::Tls(why) => Self::Tls(why),
+            HttpRefusal::Timeout => Self::Timeout,
+            HttpRefusal::TooLarge => Self::TooLarge,
+            HttpRefusal::Quota(why) => Self::Quota(why),
+            HttpRefusal::Other(why) => Self::Other(why),
+        }
+    }
+}
+
+impl From<SecretRefusal> for secrets::SecretError {
+    fn from(refusal: SecretRefusal) -> Self {
+        match refusal {
+            SecretRefusal::Denied(why) => Self::Denied(why),
+            SecretRefusal::Unavailable(why) => Self::Unavailable(why),
+        }
     }
 }
 

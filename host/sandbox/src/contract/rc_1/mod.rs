@@ -40,6 +40,7 @@ mod bindings {
             "countersign:verifier/kv.compare-and-set": async | trappable,
             "countersign:verifier/challenges.issue": async | trappable,
             "countersign:verifier/challenges.redeem": async | trappable,
+            "countersign:verifier/http.send": async | trappable,
             default: trappable,
         },
         exports: { default: async },
@@ -55,9 +56,9 @@ pub(crate) struct Exports {
     events: Option<events::GuestIndices>,
 }
 
-/// Links what is granted. `http` and `secrets` are in the contract and not yet in the host.
+/// Links what is granted.
 pub(crate) fn link(linker: &mut Linker<CallState>, grants: Grants) -> wasmtime::Result<()> {
-    use bindings::countersign::verifier::{challenges, kv, log};
+    use bindings::countersign::verifier::{challenges, http, kv, log, secrets};
     if grants.log {
         log::add_to_linker::<_, HasSelf<_>>(linker, |state: &mut CallState| state)?;
     }
@@ -66,6 +67,12 @@ pub(crate) fn link(linker: &mut Linker<CallState>, grants: Grants) -> wasmtime::
     }
     if grants.challenges {
         challenges::add_to_linker::<_, HasSelf<_>>(linker, |state: &mut CallState| state)?;
+    }
+    if grants.http {
+        http::add_to_linker::<_, HasSelf<_>>(linker, |state: &mut CallState| state)?;
+    }
+    if grants.secrets {
+        secrets::add_to_linker::<_, HasSelf<_>>(linker, |state: &mut CallState| state)?;
     }
     Ok(())
 }

@@ -1,0 +1,19 @@
+//! Stubs of the services that Countersign's plug-ins speak to, faithful to each one's protocol: for
+//! tests, and runnable by hand.
+//!
+//! [`Server`] is the HTTPS server under all of them; [`WebhookReceiver`] is what stands at the other
+//! end of the plug-in `webhook`. Production code never links this crate. It panics where a test
+//! would.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "this is test code: it states what it knows and panics where that is not so"
+)]
+
+mod identity;
+mod server;
+
+pub use identity::Identity;
+pub use server::{Received, Reply, Server};
