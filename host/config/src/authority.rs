@@ -24,8 +24,12 @@ pub struct AuthoritySettings {
     pub issuing_certificate: PathBuf,
     /// The chain devices are given, PEM, from the issuing certificate to the root.
     pub chain: PathBuf,
-    /// Where its CRL is fetched from, for renewals; `http` or `https`, as in its certificates.
+    /// Where its CRL is fetched from; `http` or `https`, as in its certificates. Profiles that renew
+    /// need it.
     pub crl_url: Option<String>,
+    /// What GetNextCACert answers, DER: the CA's next certificates as a certs-only CMS, signed by the
+    /// issuing certificate's key. The CA's admin makes it; without it GetNextCACert is not offered.
+    pub next_ca: Option<PathBuf>,
     /// Seconds in which one request must be answered.
     #[serde(default = "thirty")]
     #[schemars(range(min = 1, max = 300))]

@@ -34,6 +34,10 @@ pub struct ProfileSettings {
     /// Put its root there too.
     #[serde(default)]
     pub root_in_reply: bool,
+    /// Old algorithms that this profile takes from devices that can do no better. Each is off unless
+    /// it stands here, and a finding at every start while it does.
+    #[serde(default)]
+    pub accept: AcceptSettings,
     /// How many denials are written one by one; the excess becomes one counted entry.
     #[serde(default)]
     pub denials: DenialCaps,
@@ -47,6 +51,27 @@ pub struct Verifiers {
     pub initial: Vec<String>,
     /// For renewals. Empty: this profile refuses renewals.
     pub renewal: Vec<String>,
+}
+
+/// `[profile.NAME.accept]`: legacy switches, each for the clients that it names. MD5 is not among
+/// them, and no answer is ever signed over SHA-1 or encrypted with single DES.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct AcceptSettings {
+    /// Requests encrypted with single DES: micromdm's scepclient, and what is built on its library,
+    /// sends nothing else. A challenge in such a request is worth 56 bits.
+    pub single_des: bool,
+    /// Requests encrypted with Triple DES: clients made for NDES.
+    pub triple_des: bool,
+    /// Messages and their PKCS#10 signed over SHA-1: micromdm's scepclient, old Cisco. Renewals only
+    /// with `sha1-renewals` beside it.
+    pub sha1_signatures: bool,
+    /// Renewals signed over SHA-1 too: micromdm's scepclient. Nothing but this signature speaks for
+    /// a device that renews, so RFC 8894 §7.9 warns of it.
+    pub sha1_renewals: bool,
+    /// Answers encrypted with Triple DES where the request came in DES or Triple DES, for clients
+    /// that cannot read AES.
+    pub triple_des_replies: bool,
 }
 
 /// `[profile.NAME.denials]`: strangers cause denials, so their entries are capped.

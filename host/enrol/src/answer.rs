@@ -45,7 +45,12 @@ impl Responder {
             (Conclusion::Success { certificate }, Some(request)) => {
                 success(certificate, request, profile)
             }
-            (Conclusion::Success { .. }, None) => Err("a success without a request".to_owned()),
+            (Conclusion::List { list }, Some(request)) => {
+                CertRep::crl(request, list.der()).map_err(|error| error.to_string())
+            }
+            (Conclusion::Success { .. } | Conclusion::List { .. }, None) => {
+                Err("a success without a request".to_owned())
+            }
             (Conclusion::Pending, _) => Ok(CertRep::pending(message)),
             (Conclusion::Failure { fail_info, text, .. }, _) => {
                 Ok(CertRep::failure(message, *fail_info, *text))

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use countersign_profile::RevocationList;
 use countersign_scep::FailInfo;
 
 use crate::profile::Profile;
@@ -60,6 +61,10 @@ pub(crate) enum Conclusion {
     Success {
         certificate: Vec<u8>,
     },
+    /// The CA's revocation list.
+    List {
+        list: Arc<RevocationList>,
+    },
     Pending,
     /// Refused. A text only after approval: before, the device is told no reason.
     Failure {
@@ -92,7 +97,7 @@ impl Conclusion {
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Success { .. } => "success",
+            Self::Success { .. } | Self::List { .. } => "success",
             Self::Pending => "pending",
             Self::Failure { .. } => "failure",
             Self::Busy { .. } => "busy",

@@ -57,7 +57,12 @@ pub(crate) async fn countersign(
         Ok(SignReply::Unavailable { retry_after, detail }) => {
             Err(Conclusion::busy(retry_after, format!("sign: {detail}")))
         }
-        Ok(SignReply::Done | SignReply::Unsettled(_) | SignReply::Healthy { .. }) => {
+        Ok(
+            SignReply::Done
+            | SignReply::Each(_)
+            | SignReply::Unsettled(_)
+            | SignReply::Healthy { .. },
+        ) => {
             Err(Conclusion::busy(60, "sign gave an answer to another question"))
         }
         Err(error) => Err(Conclusion::busy(10, error)),

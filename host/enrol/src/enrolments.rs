@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use countersign_fail_points::{Point, reached};
 use countersign_ipc::{
-    Bytes, Client, DenialRecord, OutcomeKind, RevocationOrder, SignReply, SignRequest, VerifyReply,
+    Bytes, Client, DenialRecord, OutcomeKind, OutcomeRecord, RevocationOrder, SignReply, SignRequest, VerifyReply,
     VerifyRequest,
 };
 use countersign_scep::{Bounds, Message, Request};
 use tokio::sync::mpsc;
 
-use crate::admit::{Admitted, admit};
+use crate::access;
+use crate::admit::{Admitted, NotAdmitted, admit, admit_renewal};
 use crate::answer::Responder;
 use crate::arrival::{Answer, Arrival, Conclusion};
 use crate::check::check;
@@ -22,9 +23,10 @@ use crate::one_at_a_time::OneAtATime;
 use crate::open::{Content, Opened, Opener, open, sha256};
 use crate::profile::Profile;
 use crate::receive::receive;
-use crate::record::{Ending, OutboxMessage, Record, RecordError, Records};
+use crate::record::{Ending, OutboxMessage, Record, RecordError, Records, Standing};
 use crate::state::State;
 use crate::verify::{NotApproved, verify};
+use crate::zone_a::{Place, ZoneA};
 
 /// Denials that wait for their way to the ledger; more are counted and dropped.
 const DENIALS: usize = 1024;
@@ -49,6 +51,8 @@ pub struct Enrolments {
 pub struct Parts {
     /// The CEP keys.
     pub opener: Opener,
+    /// What bounds and evens out the failures of opening.
+    pub zone_a: ZoneA,
     /// The REP key.
     pub responder: Responder,
     /// The other two processes.
@@ -88,9 +92,8 @@ impl Enrolments {
     pub async fn answer(&self, arrival: Arrival, place: impl Send + 'static) -> Answer {
         let inner = Arc::clone(&self.inner);
         let work = async move {
-            let answer = inner.answer(arrival).await;
-            drop(place);
-            answer
+            let mut place = Place::new(place);
+            inner.answer(arrival, &mut place).await
         };
         match tokio::spawn(work).await {
             Ok(answer) => answer,
@@ -113,6 +116,12 @@ impl Enrolments {
         &self.inner.parts.responder
     }
 
+    /// What bounds and evens out the failures of opening.
+    #[must_use]
+    pub fn zone_a(&self) -> &ZoneA {
+        &self.inner.parts.zone_a
+    }
+
     /// The durable memory.
     #[must_use]
     pub fn records(&self) -> &Records {
@@ -121,7 +130,7 @@ impl Enrolments {
 }
 
 impl Inner {
-    async fn answer(&self, arrival: Arrival) -> Answer {
+    async fn answer(&self, arrival: Arrival, place: &mut Place) -> Answer {
         let profile = Arc::clone(&arrival.profile);
         let source = arrival.source;
         let received = match receive(arrival, &self.parts.bounds) {
@@ -133,20 +142,20 @@ impl Inner {
                 return Answer::NotAMessage;
             }
         };
-        tracing::info!(station = "receive", profile = profile.name, %source, "received");
-        let message = received.message().clone();
+        tracing::debug!(station = "receive", profile = profile.name, %source, "received");
+        let message = received.message().without_content();
         let begin = Instant::now();
-        let opened = open(received, &self.parts.opener).await;
-        self.parts.metrics.spent("open", begin.elapsed());
+        let opened = open(received, &self.parts.opener, &self.parts.zone_a, place).await;
         match opened {
-            Ok(opened) => {
-                tracing::info!(
+            Ok(mut opened) => {
+                self.parts.metrics.spent("open", begin.elapsed());
+                tracing::debug!(
                     station = "open",
                     kind = %opened.request().kind(),
                     transaction = %shown(opened.request().transaction_id().as_bytes()),
                     "opened"
                 );
-                let conclusion = self.conclude(&opened, &profile).await;
+                let conclusion = self.conclude(&mut opened, &profile, place).await;
                 self.reply(&conclusion, &message, Some(opened.request()), &profile).await
             }
             Err(conclusion) => self.reply(&conclusion, &message, None, &profile).await,
@@ -163,11 +172,12 @@ impl Inner {
         let (code, reason) = match conclusion {
             Conclusion::Failure { code, .. } => (code.as_str(), ""),
             Conclusion::Busy { reason, .. } => ("busy", reason.as_str()),
-            Conclusion::Success { .. } | Conclusion::Pending => ("", ""),
+            Conclusion::Success { .. } | Conclusion::List { .. } | Conclusion::Pending => ("", ""),
         };
         tracing::info!(
             station = "answer",
             profile = profile.name,
+            transaction = %shown(message.transaction_id().as_bytes()),
             conclusion = conclusion.name(),
             code,
             reason,
@@ -181,30 +191,56 @@ impl Inner {
         answer
     }
 
-    async fn conclude(&self, opened: &Opened, profile: &Profile) -> Conclusion {
-        let result = match opened.content() {
-            Content::Initial(csr) => {
-                let begin = Instant::now();
-                let admitted = admit(opened, csr);
-                self.parts.metrics.spent("admit", begin.elapsed());
-                match admitted {
-                    Ok(admitted) => {
-                        tracing::info!(station = "admit", enrolment = %admitted.id(), "admitted");
-                        self.enrol(admitted, profile).await
-                    }
-                    Err(denial) => {
-                        let code = denial.code.clone();
-                        self.report(*denial);
-                        Ok(Conclusion::refused(code))
-                    }
-                }
+    async fn conclude(
+        &self,
+        opened: &mut Opened,
+        profile: &Profile,
+        place: &mut Place,
+    ) -> Conclusion {
+        let content = opened.take_content();
+        let opened = &*opened;
+        let begin = Instant::now();
+        let records = &self.parts.records;
+        let result = match content {
+            Content::Initial(csr) => self.admitted(admit(opened, &csr), begin, profile).await,
+            Content::Renewal { csr, current, content_key } => {
+                let now = (self.parts.now)();
+                let admitted =
+                    admit_renewal(opened, &csr, &current, &content_key, records, now).await;
+                self.admitted(admitted, begin, profile).await
             }
             Content::Poll => self.poll(opened, profile).await,
+            Content::GetCert { asked, stay } => {
+                access::certificate(opened, &asked, stay, place, records).await
+            }
+            Content::GetCrl => Ok(access::revocation_list(profile).await),
         };
         result.unwrap_or_else(|error| {
             tracing::error!(%error, "the record of an enrolment could not be kept");
             Conclusion::busy(30, error)
         })
+    }
+
+    async fn admitted(
+        &self,
+        admitted: Result<Admitted, NotAdmitted>,
+        begin: Instant,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        self.parts.metrics.spent("admit", begin.elapsed());
+        match admitted {
+            Ok(admitted) => {
+                tracing::debug!(station = "admit", enrolment = %admitted.id(),
+                    renewal = admitted.renewal().is_some(), "admitted");
+                self.enrol(admitted, profile).await
+            }
+            Err(NotAdmitted::Refused(denial)) => {
+                let code = denial.code.clone();
+                self.report(*denial);
+                Ok(Conclusion::refused(code))
+            }
+            Err(NotAdmitted::Unknown(conclusion)) => Ok(conclusion),
+        }
     }
 
     /// A CertPoll finds the newest enrolment of its transaction and signer, and goes on with it.
@@ -264,7 +300,7 @@ impl Inner {
         profile: &Profile,
     ) -> Result<Conclusion, RecordError> {
         let begin = Instant::now();
-        let verdict = verify(admitted, &self.parts.peers.verify).await;
+        let verdict = verify(admitted, profile, &self.parts.peers.verify).await;
         self.parts.metrics.spent("verify", begin.elapsed());
         let approved = match verdict {
             Ok(approved) => approved,
@@ -274,7 +310,7 @@ impl Inner {
             }
         };
         let (id, attempt) = (approved.admitted().id(), approved.admitted().beginning().attempt);
-        tracing::info!(
+        tracing::debug!(
             station = "verify",
             enrolment = %id,
             attempt,
@@ -290,7 +326,7 @@ impl Inner {
             Ok(signed) => signed,
             Err(conclusion) => return Ok(conclusion),
         };
-        tracing::info!(station = "countersign", enrolment = %id, attempt,
+        tracing::debug!(station = "countersign", enrolment = %id, attempt,
             octets = countersigned.cms().len(), "countersigned");
 
         let (sealed, cms) = (countersigned.sealed(), countersigned.cms());
@@ -366,7 +402,7 @@ impl Inner {
                 let begin = Instant::now();
                 let submitted = poll(countersigned, request_id, profile).await;
                 self.parts.metrics.spent("issue", begin.elapsed());
-                self.submitted(&record, submitted, profile).await
+                self.submitted(Standing::from(&record), submitted, profile).await
             }
             (State::Waiting | State::Refused | State::Abandoned, _) => {
                 Ok(Conclusion::refused("nothing-to-resume"))
@@ -391,52 +427,49 @@ impl Inner {
         countersigned: Countersigned,
         profile: &Profile,
     ) -> Result<Conclusion, RecordError> {
-        let id = countersigned.id();
+        let (id, attempt) = (countersigned.id(), countersigned.attempt());
         let begin = Instant::now();
         reached(Point::SubmissionNext);
         let submitted = submit(countersigned, profile).await;
         reached(Point::SubmissionAnswered);
         self.parts.metrics.spent("issue", begin.elapsed());
-        let record = self
-            .parts
-            .records
-            .latest(id)
-            .await?
-            .ok_or(RecordError::Unreadable("the row is gone"))?;
-        self.submitted(&record, submitted, profile).await
+        // As the intent left it: nothing moves it on while this request has its turn.
+        let standing = Standing { id, attempt, state: State::Intended };
+        self.submitted(standing, submitted, profile).await
     }
 
     async fn submitted(
         &self,
-        record: &Record,
+        standing: Standing,
         submitted: Submitted,
         profile: &Profile,
     ) -> Result<Conclusion, RecordError> {
-        let (id, now) = (record.id, (self.parts.now)());
+        let (id, now) = (standing.id, (self.parts.now)());
         match submitted {
             Submitted::Issued(issued) => {
-                tracing::info!(station = "issue", enrolment = %id, authority = profile.authority_name,
+                tracing::debug!(station = "issue", enrolment = %id, authority = profile.authority_name,
                     "issued");
-                self.checked(record, issued, profile).await
+                self.checked(standing, issued, profile).await
             }
             Submitted::Pending(request_id) => {
                 tracing::info!(station = "issue", enrolment = %id, %request_id, "pending at the CA");
-                if record.state != State::Pending {
-                    self.parts.records.under_submission(record, request_id, now).await?;
+                if standing.state != State::Pending {
+                    self.parts.records.under_submission(standing, request_id, now).await?;
                 }
                 Ok(Conclusion::Pending)
             }
             Submitted::Refused { code, detail } => {
                 tracing::warn!(station = "issue", enrolment = %id, code, detail, "refused by the CA");
-                let countersigned = recorded(record)?;
-                let outcome = countersigned.outcome(
-                    &profile.name,
-                    OutcomeKind::Refused,
-                    None,
-                    Some(code.clone()),
-                );
+                let outcome = OutcomeRecord {
+                    enrolment: id,
+                    attempt: standing.attempt,
+                    profile: profile.name.clone(),
+                    outcome: OutcomeKind::Refused,
+                    certificate: None,
+                    code: Some(code.clone()),
+                };
                 self.end(
-                    record,
+                    standing,
                     State::Refused,
                     None,
                     None,
@@ -454,8 +487,8 @@ impl Inner {
             }
             Submitted::NotProcessed { detail } => {
                 tracing::warn!(station = "issue", enrolment = %id, detail, "the CA is not available");
-                if record.state != State::Pending {
-                    self.parts.records.not_processed(record, now).await?;
+                if standing.state != State::Pending {
+                    self.parts.records.not_processed(standing, now).await?;
                 }
                 Ok(Conclusion::Pending)
             }
@@ -468,7 +501,7 @@ impl Inner {
 
     async fn checked(
         &self,
-        record: &Record,
+        standing: Standing,
         issued: crate::issue::Issued,
         profile: &Profile,
     ) -> Result<Conclusion, RecordError> {
@@ -479,7 +512,7 @@ impl Inner {
             Ok(checked) => {
                 let certificate = checked.issued().certificate().to_vec();
                 let not_after = checked.certificate().not_after();
-                tracing::info!(station = "check", enrolment = %record.id,
+                tracing::debug!(station = "check", enrolment = %standing.id,
                     serial = checked.certificate().serial_hex(), "the certificate says what was approved");
                 let outcome = checked.issued().countersigned().outcome(
                     &profile.name,
@@ -488,7 +521,7 @@ impl Inner {
                     None,
                 );
                 self.end(
-                    record,
+                    standing,
                     State::Issued,
                     Some(certificate.clone()),
                     Some(not_after),
@@ -503,7 +536,7 @@ impl Inner {
             }
             Err(failed) => {
                 let (issued, mismatches) = *failed;
-                tracing::error!(station = "check", enrolment = %record.id, ?mismatches,
+                tracing::error!(station = "check", enrolment = %standing.id, ?mismatches,
                     "ALARM: the authority issued what was not approved; withheld, to be revoked");
                 self.parts.metrics.withheld();
                 let certificate = issued.certificate().to_vec();
@@ -514,8 +547,8 @@ impl Inner {
                     Some("check-failed".to_owned()),
                 );
                 let order = RevocationOrder {
-                    enrolment: record.id,
-                    attempt: record.attempt,
+                    enrolment: standing.id,
+                    attempt: standing.attempt,
                     profile: profile.name.clone(),
                     authority: profile.authority_name.clone(),
                     certificate_sha256: Bytes(sha256(&certificate).to_vec()),
@@ -525,7 +558,7 @@ impl Inner {
                     reason: "check-failed".to_owned(),
                 };
                 self.end(
-                    record,
+                    standing,
                     State::Withheld,
                     Some(certificate),
                     None,
@@ -545,15 +578,21 @@ impl Inner {
 
     async fn end(
         &self,
-        record: &Record,
+        standing: Standing,
         state: State,
         certificate: Option<Vec<u8>>,
         not_after: Option<u64>,
         code: Option<String>,
         messages: Vec<OutboxMessage>,
     ) -> Result<(), RecordError> {
-        let ending = Ending { state, certificate, not_after, code, messages };
-        self.parts.records.end(record.id, record.attempt, ending, (self.parts.now)()).await?;
+        let serial = match (state, &certificate) {
+            (State::Issued, Some(der)) => countersign_profile::Certificate::parse(der)
+                .ok()
+                .map(|certificate| certificate.serial().to_vec()),
+            _ => None,
+        };
+        let ending = Ending { state, certificate, serial, not_after, code, messages };
+        self.parts.records.end(standing.id, standing.attempt, ending, (self.parts.now)()).await?;
         self.parts.wake_outbox.notify_one();
         Ok(())
     }

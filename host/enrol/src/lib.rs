@@ -68,9 +68,11 @@
 //! let read = serde_json::from_str::<countersign_enrol::Approved>;
 //! ```
 
+mod access;
 mod admit;
 mod answer;
 mod arrival;
+mod budget;
 mod check;
 mod countersign;
 mod enrolments;
@@ -82,13 +84,16 @@ mod open;
 mod profile;
 mod receive;
 mod record;
+mod renewal;
 mod settle;
 mod state;
 mod verify;
+mod zone_a;
 
 pub use admit::Admitted;
 pub use answer::Responder;
 pub use arrival::{Answer, Arrival, Source};
+pub use budget::{BudgetLimits, Budgets};
 pub use check::Checked;
 pub use countersign::Countersigned;
 pub use enrolments::{Enrolments, Parts, Peers};
@@ -99,6 +104,8 @@ pub use open::{Opened, Opener};
 pub use profile::Profile;
 pub use receive::Received;
 pub use record::{Record, RecordError, Records, SCHEMA};
+pub use renewal::Renewal;
 pub use settle::settle;
 pub use state::State;
 pub use verify::Approved;
+pub use zone_a::{ZoneA, ZoneALimits};

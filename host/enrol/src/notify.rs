@@ -6,17 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_fail_points::{Point, reached};
-use countersign_ipc::{Client, DenialRecord, SignReply, SignRequest, VerifyReply, VerifyRequest};
+use countersign_ipc::{Client, DenialRecord, OutcomeRecord, SignReply, SignRequest, VerifyReply, VerifyRequest};
 use countersign_store::rusqlite::params;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
 
 use crate::enrolments::Peers;
 use crate::metrics::Metrics;
 use crate::record::{OutboxMessage, RecordError, Records};
 
-/// Messages delivered side by side, of different enrolments.
-const AT_ONCE: u32 = 64;
+/// Messages delivered in one round.
+const AT_ONCE: u32 = 256;
+
+/// Octets of messages in one round: they must fit into a frame.
+const OCTETS_AT_ONCE: usize = 512 * 1024;
+
+/// How long messages are gathered: the other two make those of one round durable together.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -38,6 +43,12 @@ struct Letter {
     message: OutboxMessage,
 }
 
+/// What became of one message.
+struct Delivery {
+    sequence: i64,
+    result: Result<(), String>,
+}
+
 impl Outbox {
     /// An outbox over `records`; `wake` is notified when something was put in.
     #[must_use]
@@ -49,12 +60,12 @@ impl Outbox {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut pause = Duration::ZERO;
         loop {
+            let mut news = false;
             match self.deliver_some().await {
-                Ok(Delivered { all: true, any: true }) => {
+                Ok(Delivered { all: true, any }) => {
                     pause = Duration::ZERO;
-                    continue;
+                    news = any;
                 }
-                Ok(Delivered { all: true, any: false }) => pause = Duration::ZERO,
                 Ok(Delivered { all: false, .. }) => pause = longer(pause),
                 Err(error) => {
                     tracing::error!(%error, "the outbox could not be read");
@@ -62,10 +73,13 @@ impl Outbox {
                 }
             }
             let waking = async {
-                if pause.is_zero() {
-                    self.wake.notified().await;
-                } else {
+                if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
+                } else {
+                    if !news {
+                        self.wake.notified().await;
+                    }
+                    tokio::time::sleep(GATHERING).await;
                 }
             };
             tokio::select! {
@@ -75,37 +89,46 @@ impl Outbox {
         }
     }
 
-    /// One round. Of each enrolment and recipient only the oldest message goes out.
+    /// One round. Of each enrolment and recipient only the oldest message goes out; outcomes go out
+    /// together, orders one by one.
     async fn deliver_some(&self) -> Result<Delivered, RecordError> {
         let letters = self.oldest().await?;
         let any = !letters.is_empty();
-        let mut deliveries = JoinSet::new();
-        for letter in letters {
-            let peers = self.peers.clone();
-            deliveries.spawn(async move {
-                let delivered = deliver(&peers, &letter.message).await;
-                (letter, delivered)
+        let (mut for_verify, mut for_sign, mut orders) = (Vec::new(), Vec::new(), Vec::new());
+        for Letter { sequence, enrolment, message } in letters {
+            match message {
+                OutboxMessage::Verify(VerifyRequest::Outcome(outcome)) => {
+                    for_verify.push((sequence, outcome));
+                }
+                OutboxMessage::Sign(SignRequest::Outcome(outcome)) => {
+                    for_sign.push((sequence, outcome));
+                }
+                message => orders.push(Letter { sequence, enrolment, message }),
+            }
+        }
+        let (told_verify, told_sign) = tokio::join!(
+            outcomes_to_verify(&self.peers.verify, for_verify),
+            outcomes_to_sign(&self.peers.sign, for_sign),
+        );
+        let mut deliveries: Vec<Delivery> = told_verify.into_iter().chain(told_sign).collect();
+        for Letter { sequence, enrolment, message } in orders {
+            let result = deliver(&self.peers, &message).await.map_err(|error| {
+                format!("enrolment {}: {error}", hex::encode(enrolment))
             });
+            deliveries.push(Delivery { sequence, result });
         }
         let (mut done, mut all) = (Vec::new(), true);
-        while let Some(delivery) = deliveries.join_next().await {
-            match delivery {
-                Ok((letter, Ok(()))) => {
-                    reached(Point::OutboxDelivered);
-                    done.push(letter.sequence);
-                }
-                Ok((letter, Err(error))) => {
+        for Delivery { sequence, result } in deliveries {
+            match result {
+                Ok(()) => done.push(sequence),
+                Err(error) => {
                     all = false;
                     self.metrics.not_delivered();
                     tracing::warn!(
-                        enrolment = hex::encode(&letter.enrolment),
+                        sequence,
                         error,
                         "a message was not delivered and stays in the outbox"
                     );
-                }
-                Err(error) => {
-                    all = false;
-                    tracing::error!(%error, "a delivery ended abnormally");
                 }
             }
         }
@@ -140,8 +163,14 @@ impl Outbox {
                 Ok::<_, RecordError>(rows.collect::<Result<_, _>>()?)
             })
             .await?;
-        let mut seen = HashSet::new();
+        let (mut seen, mut octets) = (HashSet::new(), 0);
         rows.into_iter()
+            .take_while(|(_, _, _, text)| {
+                // The first goes out whatever its size.
+                let fits = octets == 0 || octets + text.len() <= OCTETS_AT_ONCE;
+                octets += text.len();
+                fits
+            })
             .filter(|(_, enrolment, recipient, _)| {
                 seen.insert((enrolment.clone(), recipient.clone()))
             })
@@ -174,34 +203,87 @@ async fn deliver(peers: &Peers, message: &OutboxMessage) -> Result<(), String> {
     }
 }
 
+async fn outcomes_to_verify(
+    client: &Client<VerifyRequest, VerifyReply>,
+    outcomes: Vec<(i64, OutcomeRecord)>,
+) -> Vec<Delivery> {
+    let (sequences, records): (Vec<i64>, Vec<_>) = outcomes.into_iter().unzip();
+    if records.is_empty() {
+        return Vec::new();
+    }
+    let answers = match client.call(&VerifyRequest::Outcomes(records), DELIVERY).await {
+        Ok(VerifyReply::Each(replies)) if replies.len() == sequences.len() => {
+            replies.into_iter().map(taken_by_verify).collect()
+        }
+        // One answer to several questions is an answer to none of them.
+        Ok(other) => vec![Err(unexpected(&other)); sequences.len()],
+        Err(error) => vec![Err(error.to_string()); sequences.len()],
+    };
+    deliveries(sequences, answers)
+}
+
+async fn outcomes_to_sign(
+    client: &Client<SignRequest, SignReply>,
+    outcomes: Vec<(i64, OutcomeRecord)>,
+) -> Vec<Delivery> {
+    let (sequences, records): (Vec<i64>, Vec<_>) = outcomes.into_iter().unzip();
+    if records.is_empty() {
+        return Vec::new();
+    }
+    let answers = match client.call(&SignRequest::Outcomes(records), DELIVERY).await {
+        Ok(SignReply::Each(replies)) if replies.len() == sequences.len() => {
+            replies.into_iter().map(taken_by_sign).collect()
+        }
+        // One answer to several questions is an answer to none of them.
+        Ok(other) => vec![Err(unexpected(&other)); sequences.len()],
+        Err(error) => vec![Err(error.to_string()); sequences.len()],
+    };
+    deliveries(sequences, answers)
+}
+
+fn deliveries(sequences: Vec<i64>, answers: Vec<Result<(), String>>) -> Vec<Delivery> {
+    let pairs = sequences.into_iter().zip(answers);
+    pairs.map(|(sequence, result)| Delivery { sequence, result }).collect()
+}
+
 async fn to_verify(
     client: &Client<VerifyRequest, VerifyReply>,
     message: &VerifyRequest,
 ) -> Result<(), String> {
-    match client.call(message, DELIVERY).await {
-        Ok(VerifyReply::Done) => Ok(()),
-        Ok(VerifyReply::Unavailable { detail, .. }) => Err(detail),
-        Ok(other) => Err(format!("an answer to another question: {other:?}")),
-        Err(error) => Err(error.to_string()),
-    }
+    client.call(message, DELIVERY).await.map_err(|error| error.to_string()).and_then(taken_by_verify)
 }
 
 async fn to_sign(
     client: &Client<SignRequest, SignReply>,
     message: &SignRequest,
 ) -> Result<(), String> {
-    match client.call(message, DELIVERY).await {
-        Ok(SignReply::Done) => Ok(()),
+    client.call(message, DELIVERY).await.map_err(|error| error.to_string()).and_then(taken_by_sign)
+}
+
+fn taken_by_verify(reply: VerifyReply) -> Result<(), String> {
+    match reply {
+        VerifyReply::Done => Ok(()),
+        VerifyReply::Unavailable { detail, .. } => Err(detail),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn taken_by_sign(reply: SignReply) -> Result<(), String> {
+    match reply {
+        SignReply::Done => Ok(()),
         // Definite: `sign` has it in the ledger that it would not take it. Trying for ever would
         // hold up what comes after.
-        Ok(SignReply::Refused { code }) => {
+        SignReply::Refused { code } => {
             tracing::error!(code, "sign refused a message of the outbox");
             Ok(())
         }
-        Ok(SignReply::Unavailable { detail, .. }) => Err(detail),
-        Ok(other) => Err(format!("an answer to another question: {other:?}")),
-        Err(error) => Err(error.to_string()),
+        SignReply::Unavailable { detail, .. } => Err(detail),
+        other => Err(unexpected(&other)),
     }
+}
+
+fn unexpected(reply: &impl std::fmt::Debug) -> String {
+    format!("an answer to another question: {reply:?}")
 }
 
 /// Carries denials to the ledger. They are not durable on the way: strangers provoke them.

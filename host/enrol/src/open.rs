@@ -2,13 +2,18 @@
 //! key made both. Never lets one failure after the unwrap look different from another (zone A).
 
 use countersign_keys::{CepKey, Deadline, TokenError};
-use countersign_profile::{Certificate as ProfileCertificate, Csr, LegacyDigests};
-use countersign_scep::{Certificate, FailInfo, Refused, Request, RequestData, RequestType};
+use countersign_profile::{Certificate as ProfileCertificate, Csr, LegacyDigests, is_issued_by};
+use countersign_scep::{
+    Certificate, FailInfo, IssuerAndSerial, Refused, Request, RequestData, RequestType,
+};
 use std::sync::Arc;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 use crate::arrival::Conclusion;
+use crate::profile::Profile;
 use crate::receive::Received;
+use crate::zone_a::{Place, Stay, ZoneA};
 
 /// How long opening one envelope may take before the device is told to come again.
 const UNWRAP: Duration = Duration::from_secs(5);
@@ -26,8 +31,23 @@ pub struct Opened {
 pub(crate) enum Content {
     /// A PKCS#10 signed by the key that signed the message: a first enrolment.
     Initial(Arc<Csr>),
+    /// A PKCS#10, and the certificate of the profile's CA that signed the message.
+    Renewal {
+        csr: Arc<Csr>,
+        current: Box<ProfileCertificate>,
+        /// What opened the envelope, for `verify`.
+        content_key: Zeroizing<Vec<u8>>,
+    },
     /// A poll: which enrolment, only the transaction and the signer tell.
     Poll,
+    /// The name of a certificate. Still inside zone A: whether there is such a certificate must not
+    /// tell that the envelope opened.
+    GetCert {
+        asked: IssuerAndSerial,
+        stay: Stay,
+    },
+    /// The revocation list; a profile has one CA, so there is nothing to open.
+    GetCrl,
 }
 
 /// The CEP keys: the current one first, then former ones of a roll-over.
@@ -54,18 +74,34 @@ impl Opener {
 ///
 /// # Errors
 /// The conclusion for the device; after the unwrap there is exactly one.
-pub(crate) async fn open(received: Received, opener: &Opener) -> Result<Opened, Conclusion> {
+///
+/// Cheapest first: what needs no private key refuses before the one operation that does.
+pub(crate) async fn open(
+    received: Received,
+    opener: &Opener,
+    zone_a: &ZoneA,
+    place: &mut Place,
+) -> Result<Opened, Conclusion> {
+    let source = received.arrival().source;
+    zone_a.message(source)?;
     let profile = &received.arrival().profile;
     let request = received.message().verify(&profile.legacy).map_err(before_unwrap)?;
-    match request.kind() {
+    let current = match request.kind() {
+        RequestType::RenewalReq => Some(renewing(&request, profile)?),
+        // Apple, sscep, certmonger and jscep renew with a PKCSReq: whose certificate signed tells.
         RequestType::PkcsReq if is_from(request.signer(), &profile.issuing_certificate) => {
-            return Err(not_served("renewal-by-pkcsreq-not-served"));
+            Some(renewing(&request, profile)?)
         }
-        RequestType::PkcsReq | RequestType::CertPoll => {}
-        RequestType::RenewalReq => return Err(not_served("renewal-not-served")),
-        RequestType::GetCert => return Err(not_served("getcert-not-served")),
-        RequestType::GetCrl => return Err(not_served("getcrl-not-served")),
-    }
+        RequestType::PkcsReq | RequestType::GetCert => None,
+        // Nothing in a poll's envelope is needed, nor in that of a GetCRL, so they stay closed:
+        // whether somebody else's envelope opens as one would tell what lies in it.
+        RequestType::CertPoll => {
+            return Ok(Opened { received, request, content: Content::Poll });
+        }
+        RequestType::GetCrl => {
+            return Ok(Opened { received, request, content: Content::GetCrl });
+        }
+    };
     let addressed = request
         .envelope()
         .addressed_to(opener.keys.iter().map(|(_, certificate)| certificate))
@@ -73,30 +109,84 @@ pub(crate) async fn open(received: Received, opener: &Opener) -> Result<Opened, 
     let Some((key, _)) = opener.keys.get(addressed.certificate) else {
         return Err(before_unwrap(Refused::NoRecipient));
     };
+    let transport = transport(addressed.transport)?;
+    let stay = zone_a.enter(source, addressed.certificate)?;
     let content_key = key
         .unwrap_content_key(
-            transport(addressed.transport)?,
+            transport,
             addressed.encrypted_key.to_vec(),
             addressed.content_key_len,
             Deadline::after(UNWRAP),
         )
         .await
         .map_err(|error| token_failed(&error))?;
-
-    // Zone A begins: one failure, whatever the cause.
-    let data = request.open(content_key.as_bytes()).map_err(|_| zone_a())?;
-    let content = match data {
-        RequestData::Pkcs10(csr) => {
-            if !request.is_signed_with_key_of(&csr) {
-                return Err(zone_a());
-            }
-            Content::Initial(Arc::from(csr))
+    match content_of(&request, current.as_deref(), content_key.as_bytes()) {
+        Some(Inside::Request(csr)) => {
+            stay.succeed();
+            let content = match current {
+                None => Content::Initial(csr),
+                Some(current) => Content::Renewal {
+                    csr,
+                    current,
+                    content_key: Zeroizing::new(content_key.as_bytes().to_vec()),
+                },
+            };
+            Ok(Opened { received, request, content })
         }
-        RequestData::IssuerAndSubject(_) => Content::Poll,
-        // Refused by type above; an answer of its own here would tell that the envelope opened.
-        RequestData::IssuerAndSerial(_) => return Err(zone_a()),
-    };
-    Ok(Opened { received, request, content })
+        Some(Inside::Name(asked)) => {
+            Ok(Opened { received, request, content: Content::GetCert { asked, stay } })
+        }
+        None => {
+            // Nothing large waits in the zone.
+            drop((received, request, content_key));
+            Err(stay.fail(place).await)
+        }
+    }
+}
+
+/// What lies in the envelope, if it is what its message type needs: nothing else is said about it
+/// (zone A).
+fn content_of(
+    request: &Request,
+    current: Option<&ProfileCertificate>,
+    content_key: &[u8],
+) -> Option<Inside> {
+    match request.open(content_key).ok()? {
+        // A renewal proves the old key, so the new one may be another; its own signature holds.
+        RequestData::Pkcs10(csr) if current.is_some() || request.is_signed_with_key_of(&csr) => {
+            Some(Inside::Request(Arc::from(csr)))
+        }
+        RequestData::IssuerAndSerial(asked) => Some(Inside::Name(asked)),
+        // The last one was concluded by type above; an answer of its own here would tell that the
+        // envelope opened.
+        RequestData::Pkcs10(_) | RequestData::IssuerAndSubject(_) => None,
+    }
+}
+
+enum Inside {
+    Request(Arc<Csr>),
+    Name(IssuerAndSerial),
+}
+
+/// The current certificate of a renewal, as far as it can be judged before any private-key work:
+/// the profile renews, its CA issued the certificate, and the signature is not over SHA-1, for which
+/// there is a switch of its own: a renewal has no challenge behind it (RFC 8894 §7.9).
+fn renewing(request: &Request, profile: &Profile) -> Result<Box<ProfileCertificate>, Conclusion> {
+    if !profile.renews {
+        return Err(Conclusion::refused("renewal-not-served"));
+    }
+    if request.is_signed_over_sha1() && !profile.sha1_renewals {
+        return Err(Conclusion::Failure {
+            fail_info: FailInfo::BadAlg,
+            text: None,
+            code: "renewal-over-sha1".to_owned(),
+        });
+    }
+    let current = ProfileCertificate::parse(request.signer().der())
+        .map_err(|_| Conclusion::refused("renewal-unreadable"))?;
+    is_issued_by(&current, &profile.issuing_certificate)
+        .map_err(|refusal| Conclusion::refused(refusal.code))?;
+    Ok(Box::new(current))
 }
 
 impl Opened {
@@ -112,8 +202,9 @@ impl Opened {
         &self.request
     }
 
-    pub(crate) fn content(&self) -> &Content {
-        &self.content
+    /// What was in the envelope; a later call finds a poll's emptiness.
+    pub(crate) fn take_content(&mut self) -> Content {
+        std::mem::replace(&mut self.content, Content::Poll)
     }
 
     /// SHA-256 of the public key that signed the message.
@@ -144,18 +235,6 @@ fn before_unwrap(refused: Refused) -> Conclusion {
         fail_info: refused.fail_info(),
         text: None,
         code: refused.code().to_owned(),
-    }
-}
-
-fn not_served(code: &str) -> Conclusion {
-    Conclusion::refused(code)
-}
-
-fn zone_a() -> Conclusion {
-    Conclusion::Failure {
-        fail_info: FailInfo::BadMessageCheck,
-        text: None,
-        code: "not-opened".to_owned(),
     }
 }
 

@@ -27,8 +27,12 @@ pub struct Profile {
     pub ca_certificates: Vec<Certificate>,
     /// What goes into SUCCESS behind the issued certificate.
     pub reply_chain: Vec<Certificate>,
+    /// Whether there are verifiers for renewals.
+    pub renews: bool,
     /// Algorithms that this profile takes from old clients; none by default.
     pub legacy: LegacyAlgorithms,
+    /// Whether renewals signed over SHA-1 are taken too, where `legacy` takes such messages at all.
+    pub sha1_renewals: bool,
     /// Seconds that a request may wait for a verifier or for the CA to be reachable.
     pub patience: u64,
     /// How often the identical bytes may be handed to the CA while an answer is missing: 1 or 2.

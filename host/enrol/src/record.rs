@@ -6,19 +6,24 @@
 use std::sync::Arc;
 
 use countersign_authority::RequestId;
+use countersign_profile::Certificate;
 use countersign_ipc::{EnrolmentId, SealedApproval, SignRequest, VerifyRequest};
 use countersign_store::rusqlite::{self, Row, Transaction, params};
 use countersign_store::{ColumnKey, ColumnKeyError, Migration, Store, StoreError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::renewal::Renewal;
 use crate::state::State;
 
 /// The schema of `serve`'s database.
-pub const SCHEMA: &[Migration] = &[Migration {
+pub const SCHEMA: &[Migration] = &[ENROLMENT_AND_OUTBOX, RENEWALS_AND_SERIALS];
+
+const ENROLMENT_AND_OUTBOX: Migration = Migration {
     name: "0001-enrolment-and-outbox",
     sql: "
     CREATE TABLE enrolment (
+        number         INTEGER PRIMARY KEY,
         id             BLOB    NOT NULL CHECK (length(id) = 32),
         attempt        INTEGER NOT NULL CHECK (attempt > 0),
         profile        TEXT    NOT NULL,
@@ -38,12 +43,11 @@ pub const SCHEMA: &[Migration] = &[Migration {
         code           TEXT,
         created        INTEGER NOT NULL,
         updated        INTEGER NOT NULL,
-        PRIMARY KEY (id, attempt)
-    ) STRICT, WITHOUT ROWID;
+        UNIQUE (id, attempt)
+    ) STRICT;
     CREATE INDEX enrolment_by_transaction ON enrolment (profile, transaction_id, signer, created);
     CREATE INDEX enrolment_unfinished ON enrolment (updated)
         WHERE state IN ('waiting', 'ready', 'intended', 'pending');
-    CREATE INDEX enrolment_newest ON enrolment (created);
     CREATE TABLE outbox (
         sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
         enrolment BLOB    NOT NULL,
@@ -52,7 +56,16 @@ pub const SCHEMA: &[Migration] = &[Migration {
         created   INTEGER NOT NULL
     ) STRICT;
     ",
-}];
+};
+
+const RENEWALS_AND_SERIALS: Migration = Migration {
+    name: "0002-renewals-and-serials",
+    sql: "
+    ALTER TABLE enrolment ADD COLUMN renewal BLOB;
+    ALTER TABLE enrolment ADD COLUMN serial BLOB;
+    CREATE INDEX enrolment_by_serial ON enrolment (profile, serial) WHERE serial IS NOT NULL;
+    ",
+};
 
 /// Why the record of an enrolment could not be read or moved on.
 #[derive(Debug, Clone, Error)]
@@ -115,6 +128,8 @@ pub struct Record {
     pub csr: Zeroizing<Vec<u8>>,
     /// What followed the profile in the URL.
     pub path_suffix: String,
+    /// What a renewal leans on, while it waits for a verifier.
+    pub renewal: Option<Renewal>,
     /// The approval, once there is one.
     pub sealed: Option<SealedApproval>,
     /// The exact countersigned bytes, until the enrolment is final.
@@ -135,6 +150,20 @@ pub struct Record {
     pub updated: u64,
 }
 
+/// Which attempt stands where: what whoever moved a row last knows without reading it again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) id: EnrolmentId,
+    pub(crate) attempt: u32,
+    pub(crate) state: State,
+}
+
+impl From<&Record> for Standing {
+    fn from(record: &Record) -> Self {
+        Self { id: record.id, attempt: record.attempt, state: record.state }
+    }
+}
+
 /// What is written when an enrolment first becomes durable.
 #[derive(Debug, Clone)]
 pub(crate) struct Beginning {
@@ -147,6 +176,7 @@ pub(crate) struct Beginning {
     pub(crate) source: String,
     pub(crate) csr: Zeroizing<Vec<u8>>,
     pub(crate) path_suffix: String,
+    pub(crate) renewal: Option<Renewal>,
 }
 
 /// How an attempt ended, with the messages that must go out because of it.
@@ -154,6 +184,8 @@ pub(crate) struct Beginning {
 pub(crate) struct Ending {
     pub(crate) state: State,
     pub(crate) certificate: Option<Vec<u8>>,
+    /// Of a certificate that is the device's: the content octets of its serial number.
+    pub(crate) serial: Option<Vec<u8>>,
     pub(crate) not_after: Option<u64>,
     pub(crate) code: Option<String>,
     pub(crate) messages: Vec<OutboxMessage>,
@@ -221,12 +253,61 @@ impl Records {
         .await
     }
 
+    /// The enrolment that this certificate was delivered for, by the octets of the certificate.
+    ///
+    /// # Errors
+    /// As [`Records::latest`].
+    pub async fn delivered(
+        &self,
+        profile: &str,
+        certificate: &Certificate,
+    ) -> Result<Option<Record>, RecordError> {
+        let found = self.delivered_by_serial(profile, certificate.serial()).await?;
+        Ok(found.into_iter().find(|record| record.certificate.as_deref() == Some(certificate.der())))
+    }
+
+    /// Enrolments whose delivered certificate has this serial number, at most 16: authorities of one
+    /// profile may have changed.
+    ///
+    /// # Errors
+    /// As [`Records::latest`].
+    pub async fn delivered_by_serial(
+        &self,
+        profile: &str,
+        serial: &[u8],
+    ) -> Result<Vec<Record>, RecordError> {
+        let (profile, serial) = (profile.to_owned(), serial.to_vec());
+        self.many("WHERE profile = ?1 AND serial = ?2 AND state = 'issued' LIMIT 16", {
+            move |statement| {
+                statement.raw_bind_parameter(1, profile)?;
+                statement.raw_bind_parameter(2, serial)
+            }
+        })
+        .await
+    }
+
+    /// Whether `verify` still has to be told something about this enrolment.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub(crate) async fn is_untold(&self, id: EnrolmentId) -> Result<bool, RecordError> {
+        self.store
+            .try_read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT EXISTS (
+                         SELECT 1 FROM outbox WHERE enrolment = ?1 AND recipient = 'verify')",
+                )?;
+                Ok(statement.query_row([id.0], |row| row.get(0))?)
+            })
+            .await
+    }
+
     /// The newest enrolments, newest first.
     ///
     /// # Errors
     /// As [`Records::latest`].
     pub async fn newest(&self, limit: u32) -> Result<Vec<Record>, RecordError> {
-        self.many("ORDER BY created DESC, attempt DESC LIMIT ?1", move |statement| {
+        self.many("ORDER BY number DESC LIMIT ?1", move |statement| {
             statement.raw_bind_parameter(1, limit)
         })
         .await
@@ -239,7 +320,7 @@ impl Records {
     pub async fn with_prefix(&self, digits: &str) -> Result<Vec<Record>, RecordError> {
         let pattern: String = digits.chars().filter(char::is_ascii_hexdigit).chain(['%']).collect();
         self.many(
-            "WHERE hex(id) LIKE ?1 ORDER BY created DESC, attempt DESC LIMIT 16",
+            "WHERE hex(id) LIKE ?1 ORDER BY number DESC LIMIT 16",
             move |statement| statement.raw_bind_parameter(1, pattern),
         )
         .await
@@ -290,7 +371,13 @@ impl Records {
         quota: u32,
         now: u64,
     ) -> Result<(), RecordError> {
-        let csr = self.seal("csr", beginning.id, beginning.attempt, &beginning.csr)?;
+        let (id, attempt) = (beginning.id, beginning.attempt);
+        let csr = self.seal("csr", id, attempt, &beginning.csr)?;
+        let renewal = beginning
+            .renewal
+            .as_ref()
+            .map(|renewal| self.seal("renewal", id, attempt, &renewal.to_column()))
+            .transpose()?;
         self.store
             .try_write(move |tx| {
                 let touched = tx
@@ -298,7 +385,7 @@ impl Records {
                         "UPDATE enrolment SET updated = ?3
                          WHERE id = ?1 AND attempt = ?2 AND state = 'waiting'",
                     )?
-                    .execute(params![beginning.id.0, beginning.attempt, seconds(now)])?;
+                    .execute(params![id.0, attempt, seconds(now)])?;
                 if touched == 1 {
                     return Ok(());
                 }
@@ -310,7 +397,14 @@ impl Records {
                 if held >= quota {
                     return Err(RecordError::Quota { profile: beginning.profile, held });
                 }
-                insert(tx, &beginning, State::Waiting, &csr, None, None, now)
+                insert(tx, &beginning, State::Waiting, &csr, None, None, now)?;
+                if let Some(renewal) = renewal {
+                    tx.prepare_cached(
+                        "UPDATE enrolment SET renewal = ?3 WHERE id = ?1 AND attempt = ?2",
+                    )?
+                    .execute(params![id.0, attempt, renewal])?;
+                }
+                Ok(())
             })
             .await
     }
@@ -334,7 +428,7 @@ impl Records {
                     .prepare_cached(
                         "UPDATE enrolment
                          SET state = 'intended', sealed = ?3, cms = ?4, submissions = 1,
-                             updated = ?5
+                             renewal = NULL, updated = ?5
                          WHERE id = ?1 AND attempt = ?2 AND state = 'waiting'",
                     )?
                     .execute(params![id.0, attempt, sealed, cms, seconds(now)])?;
@@ -376,8 +470,12 @@ impl Records {
     }
 
     /// The CA surely did not process it.
-    pub(crate) async fn not_processed(&self, record: &Record, now: u64) -> Result<(), RecordError> {
-        let (id, attempt) = (record.id, record.attempt);
+    pub(crate) async fn not_processed(
+        &self,
+        standing: Standing,
+        now: u64,
+    ) -> Result<(), RecordError> {
+        let Standing { id, attempt, .. } = standing;
         // A first submission whose answer was lost may have been processed, whatever a second met.
         self.step(
             id,
@@ -395,11 +493,11 @@ impl Records {
     /// The CA keeps it under submission.
     pub(crate) async fn under_submission(
         &self,
-        record: &Record,
+        standing: Standing,
         request_id: RequestId,
         now: u64,
     ) -> Result<(), RecordError> {
-        let (id, attempt) = (record.id, record.attempt);
+        let Standing { id, attempt, .. } = standing;
         self.step(
             id,
             attempt,
@@ -436,7 +534,7 @@ impl Records {
                     .prepare_cached(&format!(
                         "UPDATE enrolment
                          SET state = ?3, certificate = ?4, not_after = ?5, code = ?6, updated = ?7,
-                             csr = x'', cms = NULL
+                             csr = x'', cms = NULL, renewal = NULL, serial = ?8
                          WHERE id = ?1 AND attempt = ?2 AND state IN ({from})"
                     ))?
                     .execute(params![
@@ -446,7 +544,8 @@ impl Records {
                         ending.certificate,
                         ending.not_after.map(seconds),
                         ending.code,
-                        seconds(now)
+                        seconds(now),
+                        ending.serial
                     ])?;
                 if moved != 1 {
                     return Err(RecordError::Overtaken { id, attempt, to: ending.state });
@@ -495,9 +594,16 @@ impl Records {
     async fn one(
         &self,
         condition: &'static str,
-        bind: impl FnOnce(&mut rusqlite::Statement<'_>) -> rusqlite::Result<()> + Send + 'static,
+        bind: impl FnOnce(&mut rusqlite::Statement<'_>) -> rusqlite::Result<()>,
     ) -> Result<Option<Record>, RecordError> {
-        Ok(self.many(condition, bind).await?.into_iter().next())
+        let key = Arc::clone(&self.key);
+        self.store
+            .look_up(move |connection| {
+                let mut statement = connection.prepare_cached(&format!("{SELECT} {condition}"))?;
+                bind(&mut statement)?;
+                statement.raw_query().next()?.map(|row| read(row, &key)).transpose()
+            })
+            .await
     }
 
     async fn many(
@@ -544,7 +650,7 @@ impl OutboxMessage {
 
 const SELECT: &str = "SELECT id, attempt, profile, transaction_id, signer, names, source, state,
     csr, path_suffix, sealed, cms, submissions, request_id, certificate, not_after, code, created,
-    updated FROM enrolment";
+    updated, renewal FROM enrolment";
 
 fn read(row: &Row<'_>, key: &ColumnKey) -> Result<Record, RecordError> {
     let id = EnrolmentId(row.get(0)?);
@@ -557,6 +663,7 @@ fn read(row: &Row<'_>, key: &ColumnKey) -> Result<Record, RecordError> {
     let names: String = row.get(5)?;
     let state: String = row.get(7)?;
     let sealed: Option<String> = row.get(10)?;
+    let renewal: Option<Vec<u8>> = row.get(19)?;
     Ok(Record {
         id,
         attempt,
@@ -569,6 +676,12 @@ fn read(row: &Row<'_>, key: &ColumnKey) -> Result<Record, RecordError> {
         // Scrubbed once the enrolment is final.
         csr: if csr.is_empty() { Zeroizing::default() } else { open("csr", csr)? },
         path_suffix: row.get(9)?,
+        renewal: renewal
+            .map(|sealed| {
+                Renewal::from_column(&open("renewal", sealed)?)
+                    .ok_or(RecordError::Unreadable("renewal"))
+            })
+            .transpose()?,
         sealed: sealed
             .map(|text| serde_json::from_str(&text))
             .transpose()

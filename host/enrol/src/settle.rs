@@ -108,6 +108,7 @@ async fn end(
     let ending = Ending {
         state: State::Abandoned,
         certificate: None,
+        serial: None,
         not_after: None,
         code: Some("never-submitted".to_owned()),
         messages,

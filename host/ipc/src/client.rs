@@ -12,12 +12,12 @@ use countersign_fail_points::{Point, reached};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::BufReader;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::frame::{FrameError, encode, read_frame, write_frame};
+use crate::frame::{FrameError, buffered, encode, read_frame, write_frame, write_frames};
 use crate::peer::Role;
 use crate::server::{Hello, Numbered, PROTOCOL, Welcome};
 
@@ -210,18 +210,11 @@ impl<Reply: DeserializeOwned + Send + 'static> Shared<Reply> {
             Ok(Err(error)) => return Err(not_there(error.to_string())),
             Err(_) => return Err(not_there("it did not greet in time".to_owned())),
         }
-        let (reading, mut writing) = stream.into_split();
-        let (outgoing, mut frames) = mpsc::channel::<Vec<u8>>(MAX_WAITING);
+        let (reading, writing) = stream.into_split();
+        let (outgoing, frames) = mpsc::channel::<Vec<u8>>(MAX_WAITING);
         let waiting: Arc<Waiting<Reply>> = Arc::new(std::sync::Mutex::new(Some(HashMap::new())));
-        tokio::spawn(async move {
-            while let Some(frame) = frames.recv().await {
-                if writing.write_all(&frame).await.is_err() {
-                    break;
-                }
-                reached(Point::RequestSent);
-            }
-        });
-        tokio::spawn(hand_out(reading, Arc::clone(&waiting)));
+        tokio::spawn(write_frames(writing, frames, || reached(Point::RequestSent)));
+        tokio::spawn(hand_out(buffered(reading), Arc::clone(&waiting)));
         Ok(Connection { outgoing, waiting })
     }
 }
@@ -229,7 +222,7 @@ impl<Reply: DeserializeOwned + Send + 'static> Shared<Reply> {
 /// Reads answers and gives each to who waits for it. When the connection dies, everybody who
 /// still waits learns it, and nobody can begin to wait.
 async fn hand_out<Reply: DeserializeOwned>(
-    mut reading: OwnedReadHalf,
+    mut reading: BufReader<OwnedReadHalf>,
     waiting: Arc<Waiting<Reply>>,
 ) {
     loop {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::sync::mpsc;
 
 /// The largest frame either side accepts, in octets. A CSR is at most 64 KiB; a page of ledger
 /// entries is the largest thing that travels.
@@ -13,6 +14,12 @@ pub const MAX_FRAME: usize = 1024 * 1024;
 
 /// How long the rest of a frame may take once its first octet came.
 const REST_OF_FRAME: Duration = Duration::from_secs(10);
+
+/// What one read of a socket takes: several frames where several are there.
+const AT_ONCE: usize = 32 * 1024;
+
+/// Frames that one write gives to a socket.
+const TOGETHER: usize = 64;
 
 /// Why a frame could not be read or written.
 #[derive(Debug, Error)]
@@ -84,6 +91,31 @@ pub async fn write_frame<T: Serialize>(
     stream.write_all(&encode(message)?).await?;
     stream.flush().await?;
     Ok(())
+}
+
+/// A socket read in large pieces: a system call costs more than the octets of a frame.
+pub(crate) fn buffered<S: AsyncRead>(stream: S) -> BufReader<S> {
+    BufReader::with_capacity(AT_ONCE, stream)
+}
+
+/// Writes frames as they come, those that wait together with one system call; until nobody has
+/// any more, or the peer is gone. `written` is called for each.
+pub(crate) async fn write_frames(
+    mut stream: impl AsyncWrite + Unpin,
+    mut frames: mpsc::Receiver<Vec<u8>>,
+    written: impl Fn(),
+) {
+    let mut waiting = Vec::new();
+    while frames.recv_many(&mut waiting, TOGETHER).await > 0 {
+        let result = match waiting.as_slice() {
+            [one] => stream.write_all(one).await,
+            several => stream.write_all(&several.concat()).await,
+        };
+        if result.is_err() {
+            return;
+        }
+        waiting.drain(..).for_each(|_| written());
+    }
 }
 
 /// A whole frame, length included, as it goes on the wire.

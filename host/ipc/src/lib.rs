@@ -26,8 +26,9 @@ pub use bytes_as_text::Bytes;
 pub use client::{CallError, Client};
 pub use frame::{FrameError, MAX_FRAME, read_frame, write_frame};
 pub use message::{
-    AdminReply, AdminRequest, DenialRecord, OutcomeKind, OutcomeRecord, RevocationOrder, SignReply,
-    SignRequest, Unsettled, VerifyEnrolment, VerifyReply, VerifyRequest,
+    AdminReply, AdminRequest, DenialRecord, OutcomeKind, OutcomeRecord, RenewalEvidence,
+    RevocationListPart, RevocationOrder, SignReply, SignRequest, Unsettled, VerifyEnrolment,
+    VerifyReply, VerifyRequest,
 };
 pub use peer::{Peer, PeerRefused, PeerRules, Role, own_uid};
 pub use server::{Server, bind};

@@ -17,8 +17,12 @@ pub enum VerifyRequest {
     Verify(VerifyEnrolment),
     /// What became of an approved enrolment; at least once, in order per enrolment.
     Outcome(OutcomeRecord),
+    /// The same of several; answered by [`VerifyReply::Each`].
+    Outcomes(Vec<OutcomeRecord>),
     /// A certificate that must be revoked.
     Order(RevocationOrder),
+    /// A part of the list that [`VerifyReply::RevocationListNeeded`] asked for.
+    RevocationList(RevocationListPart),
     /// Is the process well?
     Health,
 }
@@ -42,6 +46,43 @@ pub struct VerifyEnrolment {
     pub csr: Bytes,
     /// Where the request came from, as far as known: an IP address or `unix`.
     pub source: String,
+    /// For a renewal, and only then: what `verify` needs to validate it itself.
+    pub renewal: Option<RenewalEvidence>,
+}
+
+/// A renewal as it came, with what opens it. `verify` checks all of it again: that `serve` calls a
+/// request a renewal proves nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RenewalEvidence {
+    /// The pkiMessage as received, signed by the current certificate.
+    pub message: Bytes,
+    /// The content key of its envelope. A secret.
+    pub content_key: Bytes,
+    /// When the CA made the newest revocation list that `serve` has, seconds since 1970 UTC.
+    pub list_made: u64,
+}
+
+/// A part of a CA's revocation list. `verify` faces no CA, so `serve` fetches; `verify` checks
+/// signature and currency itself, and never goes back to an older list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RevocationListPart {
+    /// Authority name in the config.
+    pub authority: String,
+    /// SHA-256 of the whole list.
+    pub list_sha256: Bytes,
+    /// Octets of the whole list.
+    pub length: u64,
+    /// Where this part begins; parts come in order.
+    pub offset: u64,
+    /// The part, at most [`RevocationListPart::LONGEST`] octets.
+    pub octets: Bytes,
+}
+
+impl RevocationListPart {
+    /// Most octets of one part: well below a frame, base64 included.
+    pub const LONGEST: usize = 512 * 1024;
 }
 
 /// What `verify` answers.
@@ -70,6 +111,11 @@ pub enum VerifyReply {
         /// For the log.
         detail: String,
     },
+    /// No decision could be made before a current revocation list of the profile's authority is
+    /// here, no older than `serve` says its own is: send it, then ask again.
+    RevocationListNeeded,
+    /// One answer for each of several messages, in their order.
+    Each(Vec<VerifyReply>),
     /// The message was taken and is durable.
     Done,
     /// Answer to [`VerifyRequest::Health`].
@@ -94,6 +140,8 @@ pub enum SignRequest {
     },
     /// What became of a signature. From `serve` only.
     Outcome(OutcomeRecord),
+    /// The same of several; answered by [`SignReply::Each`].
+    Outcomes(Vec<OutcomeRecord>),
     /// A refusal, for the ledger; capped per source and profile.
     Denied(DenialRecord),
     /// A certificate that must be revoked, for the ledger.
@@ -125,6 +173,8 @@ pub enum SignReply {
         /// For the log.
         detail: String,
     },
+    /// One answer for each of several messages, in their order.
+    Each(Vec<SignReply>),
     /// The message was taken and is durable.
     Done,
     /// Answer to [`SignRequest::Unsettled`].

@@ -10,12 +10,11 @@ use std::time::Duration;
 use countersign_fail_points::{Point, reached};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::frame::{FrameError, encode, read_frame, write_frame};
+use crate::frame::{FrameError, buffered, encode, read_frame, write_frame, write_frames};
 use crate::peer::{Peer, PeerRules, Role};
 
 /// Connections at a time on one socket; there are two peers and a few people.
@@ -167,16 +166,11 @@ async fn converse<Request, Reply, Answer>(
         }
         Err(_) => return,
     };
-    let (mut reading, mut writing) = stream.into_split();
-    let (replies, mut outgoing) = mpsc::channel::<Vec<u8>>(MAX_IN_FLIGHT);
-    let writer = tokio::spawn(async move {
-        while let Some(frame) = outgoing.recv().await {
-            if writing.write_all(&frame).await.is_err() {
-                break;
-            }
-            fail_point(peer.role, Point::ReplyWritten);
-        }
-    });
+    let (reading, writing) = stream.into_split();
+    let mut reading = buffered(reading);
+    let (replies, outgoing) = mpsc::channel::<Vec<u8>>(MAX_IN_FLIGHT);
+    let written = move || fail_point(peer.role, Point::ReplyWritten);
+    let writer = tokio::spawn(write_frames(writing, outgoing, written));
     let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
     let mut work = JoinSet::new();
     loop {

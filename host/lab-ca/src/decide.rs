@@ -306,6 +306,10 @@ fn certify(
                 subject.name = certificate::name(common_name)?;
             }
             Misbehaviour::ExtraEku { oid } => subject.extended_key_usages.push(oid.clone()),
+            Misbehaviour::EndsIn { seconds } => {
+                subject.not_after =
+                    std::time::SystemTime::now() + std::time::Duration::from_secs(*seconds);
+            }
             Misbehaviour::OtherValidity { days } => {
                 subject.not_after = certificate::validity(*days).1;
             }

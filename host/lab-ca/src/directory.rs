@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `ca.pem`, `ca.key.pem` | certificate; key (PKCS#8, mode 0600) |
-//! | `settings.json` | name, algorithm, users, templates; read anew for every request |
+//! | `settings.json` | name, algorithm, users, templates; read anew when another is there |
 //! | `journal.jsonl` | one line for everything received, issued, denied, revoked; only appended |
 //!
 //! The journal is the state: whoever wants to change it locks the file, reads what others appended,
@@ -12,9 +12,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use der::pem::{self, LineEnding};
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,15 @@ pub(crate) struct Directory {
     path: PathBuf,
     journal: Mutex<Journal>,
     durable: Mutex<Durable>,
+    settings: Mutex<Option<(Stamp, Arc<Options>)>>,
+}
+
+/// Which file the settings were read from: each change of them is a new file.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
+    length: u64,
 }
 
 /// How much of the journal is on the disk for certain.
@@ -136,6 +145,7 @@ impl Directory {
             path: path.to_owned(),
             journal: Mutex::new(Journal { file, read: 0, state: State::default() }),
             durable: Mutex::new(Durable { file: durable, length: 0 }),
+            settings: Mutex::new(None),
         })
     }
 
@@ -161,11 +171,27 @@ impl Directory {
         self.read_pem(Self::CERTIFICATE, "CERTIFICATE")
     }
 
-    pub(crate) fn settings(&self) -> Result<Options, LabCaError> {
+    /// The settings as they are now; read anew when the file is another.
+    pub(crate) fn settings(&self) -> Result<Arc<Options>, LabCaError> {
         let path = self.path.join(Self::SETTINGS);
-        let bytes = fs::read(&path).map_err(LabCaError::file(&path))?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| LabCaError::File { path, source: error.into() })
+        let found = fs::metadata(&path).map_err(LabCaError::file(&path))?;
+        let stamp = Stamp {
+            inode: found.ino(),
+            changed: (found.mtime(), found.mtime_nsec()),
+            length: found.len(),
+        };
+        let mut known = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((read, settings)) if *read == stamp => Ok(Arc::clone(settings)),
+            _ => {
+                let bytes = fs::read(&path).map_err(LabCaError::file(&path))?;
+                let settings: Options = serde_json::from_slice(&bytes)
+                    .map_err(|error| LabCaError::File { path, source: error.into() })?;
+                let settings = Arc::new(settings);
+                *known = Some((stamp, Arc::clone(&settings)));
+                Ok(settings)
+            }
+        }
     }
 
     pub(crate) fn write_settings(&self, settings: &Options) -> Result<(), LabCaError> {
@@ -253,6 +279,10 @@ impl Locked<'_> {
 
     fn catch_up(&mut self, path: &Path) -> Result<(), LabCaError> {
         let journal = &mut *self.journal;
+        let length = journal.file.metadata().map_err(LabCaError::file(path))?.len();
+        if length == journal.read {
+            return Ok(());
+        }
         let mut appended = Vec::new();
         journal
             .file

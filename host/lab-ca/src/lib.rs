@@ -114,7 +114,7 @@ impl LabCa {
     /// # Errors
     /// The file cannot be read.
     pub fn settings(&self) -> Result<Options, LabCaError> {
-        self.0.directory.settings()
+        Ok((*self.0.directory.settings()?).clone())
     }
 
     /// Adds the template, or replaces the one of its name; a serving process sees it with the next
@@ -124,7 +124,7 @@ impl LabCa {
     /// The file cannot be read or written.
     pub fn set_template(&self, template: Template) -> Result<(), LabCaError> {
         let _locked = self.0.directory.lock()?;
-        let mut settings = self.0.directory.settings()?;
+        let mut settings = self.settings()?;
         let mut counts = self.misbehaved();
         counts.retain(|(name, _), _| !name.eq_ignore_ascii_case(&template.name));
         settings.templates.retain(|other| !other.name.eq_ignore_ascii_case(&template.name));

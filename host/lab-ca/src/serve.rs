@@ -145,7 +145,7 @@ impl LabCa {
     /// Notes the place in the settings, which others may be changing too.
     fn publish_at(&self, place: SocketAddr) -> Result<Options, LabCaError> {
         let _locked = self.0.directory.lock()?;
-        let mut settings = self.0.directory.settings()?;
+        let mut settings = self.settings()?;
         settings.publication = Some(format!("http://{place}"));
         self.0.directory.write_settings(&settings)?;
         Ok(settings)
@@ -290,7 +290,7 @@ async fn enrol(
     client: Option<Vec<u8>>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, io::Error> {
-    let settings = ca.settings().map_err(io::Error::other)?;
+    let settings = ca.0.directory.settings().map_err(io::Error::other)?;
     let at = request.uri().path().to_owned();
     let caller = if at.eq_ignore_ascii_case(&path(&settings.name, CERTIFICATE)) {
         let Some(account) = client.and_then(|certificate| ca.account(&certificate)) else {

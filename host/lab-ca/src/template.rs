@@ -77,6 +77,11 @@ pub enum Misbehaviour {
         /// Days.
         days: u32,
     },
+    /// Issues a certificate that ends so soon: for tests of what happens afterwards.
+    EndsIn {
+        /// Seconds.
+        seconds: u64,
+    },
     /// Issues for another public key than the request's.
     OtherKey,
     /// Issues a CA certificate.

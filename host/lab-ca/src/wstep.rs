@@ -58,7 +58,7 @@ pub(crate) fn answer(
         let fault = write::Fault::DestinationUnreachable(message.to.as_deref().unwrap_or(""));
         return Ok(Reaction::fault(write::fault(id, fault)));
     }
-    let settings = ca.settings()?;
+    let settings = ca.0.directory.settings()?;
     let requester = match caller {
         Caller::Certificate(name) => name,
         Caller::UsernamePassword => match authenticate(&message, &settings) {

@@ -61,6 +61,9 @@ struct Rule {
     /// The verifiers that must all have approved, with the digests of their components.
     initial: BTreeMap<String, [u8; 32]>,
     renewal: BTreeMap<String, [u8; 32]>,
+    /// Whether the PKCS#10 may be signed over SHA-1: of a first enrolment, of a renewal.
+    sha1: bool,
+    sha1_renewals: bool,
 }
 
 impl Rules {
@@ -84,6 +87,8 @@ impl Rules {
                 boundary: boundaries.remove(name)?,
                 initial: digests(&profile.verifiers.initial),
                 renewal: digests(&profile.verifiers.renewal),
+                sha1: profile.accept.sha1_signatures,
+                sha1_renewals: profile.accept.sha1_renewals,
             };
             Some((name.clone(), rule))
         });
@@ -131,7 +136,7 @@ impl Rules {
                 "the request's hashes are not those of the approval",
             ));
         }
-        csr.verify_self_signature(LegacyDigests::Refused)
+        csr.verify_self_signature(rule.legacy_digests(proven.approval().kind))
             .map_err(|error| Refused::new("csr-not-self-signed", error.to_string()))?;
         rule.judge_request(&proven, &csr)?;
         Ok(Admissible { proven, csr })
@@ -180,6 +185,14 @@ impl Rules {
 }
 
 impl Rule {
+    fn legacy_digests(&self, kind: Kind) -> LegacyDigests {
+        match kind {
+            Kind::Initial if self.sha1 => LegacyDigests::Sha1,
+            Kind::Renewal if self.sha1_renewals => LegacyDigests::Sha1,
+            Kind::Initial | Kind::Renewal => LegacyDigests::Refused,
+        }
+    }
+
     /// All of the profile's verifiers, none else, each the component that the config names: one
     /// of several is not enough (row 10).
     fn judge_verifiers(&self, proven: &ProvenApproval) -> Result<(), Refused> {

@@ -16,15 +16,28 @@ use countersign_sandbox::{CallContext, KvWrite, Plugin, model};
 use countersign_store::rusqlite::params;
 use countersign_store::{ColumnKey, Store, StoreError};
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use crate::backend::RequestBackend;
 use crate::challenges::{self, Challenges, Redemption};
+use crate::counters::Counters;
 use crate::denials::Denials;
 use crate::kv::{self, Kv, Written};
-use crate::{names, question};
+use crate::renewal::{NotValid, Renewals, Validated};
+use crate::{certificate, names, outbox, question};
 
 /// All verifiers of a request together; below what `serve` waits.
 const ALL_VERIFIERS: Duration = Duration::from_secs(35);
+
+/// Denials that say somebody came with a wrong or used challenge: guesses, thieves, mistakes.
+const CHALLENGE_REFUSALS: [&str; 6] = [
+    "challenge-missing",
+    "challenge-unknown",
+    "challenge-expired",
+    "challenge-used",
+    "challenge-unbound",
+    "otp_identity_mismatch",
+];
 
 /// A plug-in with its quota.
 #[derive(Debug)]
@@ -46,6 +59,10 @@ pub(crate) struct Verifiers {
     pub(crate) approval_lifetime: u64,
     pub(crate) config_digest: [u8; 32],
     pub(crate) denials: Denials,
+    pub(crate) counters: Counters,
+    /// Wakes the outbox.
+    pub(crate) outcomes_came: Notify,
+    pub(crate) renewals: Renewals,
 }
 
 /// Why a request is not approved now.
@@ -53,6 +70,7 @@ enum NotApproved {
     Denied { code: String, detail: String },
     Pending { retry_after: u32, held: Vec<Redemption> },
     Unavailable { retry_after: u32, detail: String },
+    ListNeeded,
 }
 
 /// What one verifier approved.
@@ -69,6 +87,8 @@ struct Word {
 struct Agreed {
     words: Vec<Word>,
     redemptions: Vec<Redemption>,
+    /// For the verifiers that want to hear what comes of it.
+    notices: Vec<outbox::Waiting>,
 }
 
 #[derive(Debug, Error)]
@@ -114,6 +134,10 @@ impl Verifiers {
         match reply {
             Ok(approval) => VerifyReply::Approved { sealed: self.approval_key.seal(&approval) },
             Err(NotApproved::Denied { code, detail }) => {
+                if CHALLENGE_REFUSALS.contains(&code.as_str()) {
+                    let labels = [("profile", asked.profile.as_str()), ("code", code.as_str())];
+                    self.counters.count("challenges_refused", &labels);
+                }
                 self.denials.report(DenialRecord {
                     station: "verify".to_owned(),
                     profile: asked.profile,
@@ -130,6 +154,7 @@ impl Verifiers {
                 tracing::warn!(profile = asked.profile, detail, "no decision");
                 VerifyReply::Unavailable { retry_after, detail }
             }
+            Err(NotApproved::ListNeeded) => VerifyReply::RevocationListNeeded,
         }
     }
 
@@ -139,13 +164,14 @@ impl Verifiers {
             .profiles
             .get(&asked.profile)
             .ok_or_else(|| denied("unknown-profile", "no such profile in the config"))?;
-        if asked.kind == Kind::Renewal {
-            // Only a renewal that this process validated itself may ever be one.
-            return Err(denied("renewal-not-served", "renewals are not served"));
-        }
+        let legacy = match asked.kind {
+            Kind::Initial if profile.accept.sha1_signatures => LegacyDigests::Sha1,
+            Kind::Renewal if profile.accept.sha1_renewals => LegacyDigests::Sha1,
+            Kind::Initial | Kind::Renewal => LegacyDigests::Refused,
+        };
         let csr = Csr::parse(&asked.csr.0)
             .map_err(|error| denied("request-not-readable", error.to_string()))?;
-        csr.verify_self_signature(LegacyDigests::Refused)
+        csr.verify_self_signature(legacy)
             .map_err(|error| denied("request-signature", error.to_string()))?;
         profile.limits.admit(&csr, &Boundary::default()).map_err(|refusals| {
             refusals
@@ -163,8 +189,11 @@ impl Verifiers {
         now: u64,
     ) -> Result<Approval, NotApproved> {
         let info_sha256 = csr.info_sha256();
-        let id = EnrolmentId::of(&asked.profile, &asked.transaction_id.0, &info_sha256, None);
-        let agreed = match self.ask_all(asked, profile, csr, id, now).await {
+        let renewal = self.renewal(asked, profile, csr, now).await?;
+        let current = renewal.as_ref().map(|renewal| renewal.current().sha256());
+        let transaction_id = &asked.transaction_id.0;
+        let id = EnrolmentId::of(&asked.profile, transaction_id, &info_sha256, current.as_ref());
+        let agreed = match self.ask_all(asked, profile, csr, renewal.as_ref(), id, now).await {
             Ok(agreed) => agreed,
             Err(NotApproved::Pending { retry_after, held }) => {
                 self.hold(held, info_sha256, id, profile, now).await?;
@@ -172,10 +201,29 @@ impl Verifiers {
             }
             Err(other) => return Err(other),
         };
-        let approval = self.combine(asked, profile, csr, id, &agreed, now)?;
+        let approval = self.combine(asked, profile, csr, renewal.as_ref(), id, &agreed, now)?;
         reached(Point::VerifiersAgreed);
         self.commit(&approval, agreed, info_sha256, profile, now).await?;
         Ok(approval)
+    }
+
+    /// Only a renewal that this process validated itself is one.
+    async fn renewal(
+        &self,
+        asked: &VerifyEnrolment,
+        profile: &ProfileSettings,
+        csr: &Csr,
+        now: u64,
+    ) -> Result<Option<Validated>, NotApproved> {
+        if asked.kind == Kind::Initial {
+            return Ok(None);
+        }
+        let validated = self.renewals.validate(asked, profile, csr, &self.store, now).await;
+        validated.map(Some).map_err(|error| match error {
+            NotValid::Refused { code, detail } => denied(code, detail),
+            NotValid::ListNeeded => NotApproved::ListNeeded,
+            NotValid::Unavailable(error) => unavailable(10, error.to_string()),
+        })
     }
 
     /// All must approve; the first that does not has the word.
@@ -184,10 +232,19 @@ impl Verifiers {
         asked: &VerifyEnrolment,
         profile: &ProfileSettings,
         csr: &Csr,
+        renewal: Option<&Validated>,
         id: EnrolmentId,
         now: u64,
     ) -> Result<Agreed, NotApproved> {
-        if profile.verifiers.initial.is_empty() {
+        let verifiers = match renewal {
+            None => &profile.verifiers.initial,
+            Some(_) => &profile.verifiers.renewal,
+        };
+        let current = renewal
+            .map(|renewal| certificate::describe(renewal.current()))
+            .transpose()
+            .map_err(|error| denied("renewal-unreadable", error.to_string()))?;
+        if verifiers.is_empty() {
             // The config refuses such a profile; a second lock on the same door (row 1).
             return Err(denied("no-verifier", "the profile has no verifier"));
         }
@@ -196,10 +253,11 @@ impl Verifiers {
             challenges: Arc::clone(&self.challenges),
             kv: self.kv.clone(),
             info_sha256: Some(csr.info_sha256()),
+            issuing: None,
             now,
         });
-        let mut agreed = Agreed { words: Vec::new(), redemptions: Vec::new() };
-        for name in &profile.verifiers.initial {
+        let mut agreed = Agreed { words: Vec::new(), redemptions: Vec::new(), notices: Vec::new() };
+        for name in verifiers {
             let installed = self
                 .plugins
                 .get(name)
@@ -211,7 +269,8 @@ impl Verifiers {
                 time_left: Some(deadline.saturating_duration_since(Instant::now())),
                 attributes: Vec::new(),
             };
-            let question = question::question(asked, csr);
+            let question = question::question(asked, csr, current.clone());
+            let to_hear = installed.plugin.offers().outcomes.then(|| question.clone());
             let outcome = installed
                 .plugin
                 .verify(context, question, Arc::clone(&backend) as Arc<_>)
@@ -222,6 +281,13 @@ impl Verifiers {
             }));
             match outcome.answer {
                 model::Verdict::Approve(approval) => {
+                    if let Some(request) = to_hear {
+                        let of = (&id, asked.attempt);
+                        let key = &self.column_key;
+                        let notice = outbox::Waiting::new(key, of, name, request, &approval.memo)
+                            .map_err(|error| unavailable(60, error.to_string()))?;
+                        agreed.notices.push(notice);
+                    }
                     agreed.words.push(word(name, installed, approval, outcome.staged.kv_writes)?)
                 }
                 model::Verdict::Deny(denial) => {
@@ -253,6 +319,7 @@ impl Verifiers {
         asked: &VerifyEnrolment,
         profile: &ProfileSettings,
         csr: &Csr,
+        renewal: Option<&Validated>,
         id: EnrolmentId,
         agreed: &Agreed,
         now: u64,
@@ -275,11 +342,11 @@ impl Verifiers {
             attempt: asked.attempt,
             kind: asked.kind,
             profile: asked.profile.clone(),
-            current_certificate_sha256: None,
+            current_certificate_sha256: renewal.map(|renewal| renewal.current().sha256()),
             csr_sha256: csr.sha256(),
             info_sha256: csr.info_sha256(),
             names,
-            device_id: one_device(&agreed.words)?,
+            device_id: one_device(&agreed.words, renewal)?,
             latest_end: latest_end(&agreed.words, profile, now)?,
             verifiers: agreed.words.iter().map(|word| word.record.clone()).collect(),
             config_digest: self.config_digest,
@@ -322,6 +389,9 @@ impl Verifiers {
                         Written::Conflict => return Err(CommitError::Conflict(plugin.clone())),
                         Written::Full => return Err(CommitError::Full(plugin.clone())),
                     }
+                }
+                for notice in &agreed.notices {
+                    notice.write(tx, &enrolment, approval.attempt, now)?;
                 }
                 tx.prepare_cached(
                     "INSERT INTO approval
@@ -405,9 +475,12 @@ fn word(
     })
 }
 
-/// Two verifiers that name different devices did not judge the same one.
-fn one_device(words: &[Word]) -> Result<Option<String>, NotApproved> {
-    let mut found: Option<&str> = None;
+/// Two verifiers that name different devices did not judge the same one. A renewal stays the device's that the current certificate was issued for.
+fn one_device(
+    words: &[Word],
+    renewal: Option<&Validated>,
+) -> Result<Option<String>, NotApproved> {
+    let mut found = renewal.and_then(Validated::device_id);
     for device in words.iter().filter_map(|word| word.device_id.as_deref()) {
         match found {
             Some(other) if other != device => {

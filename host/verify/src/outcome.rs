@@ -2,41 +2,38 @@
 //! revocation orders are kept until there is a revoker.
 
 use countersign_ipc::{Bytes, OutcomeKind, OutcomeRecord, RevocationOrder};
-use countersign_store::rusqlite::params;
+use countersign_store::rusqlite::{Transaction, params};
 use countersign_store::{Store, StoreError};
 use serde_json::{Value, json};
 
-use crate::challenges;
+use crate::{challenges, outbox};
 
-/// Takes an outcome; a second time it changes nothing.
-pub(crate) async fn take(store: &Store, outcome: OutcomeRecord) -> Result<(), StoreError> {
-    store
-        .write(move |tx| {
-            let kind = match outcome.outcome {
-                OutcomeKind::Issued => "issued",
-                OutcomeKind::Refused => "refused",
-                OutcomeKind::Withheld => "withheld",
-                OutcomeKind::Abandoned => "abandoned",
-            };
-            // Spent with the certificate, and with a withheld one: the CA has issued. A refusal
-            // leaves the challenge to its request, which may try again.
-            if matches!(outcome.outcome, OutcomeKind::Issued | OutcomeKind::Withheld) {
-                challenges::spend(tx, &outcome.enrolment.0)?;
-            }
-            let certificate = outcome.certificate.map(|Bytes(der)| der);
-            tx.prepare_cached(
-                "UPDATE approval SET outcome = ?3, certificate = ?4
-                 WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
-            )?
-            .execute(params![
-                outcome.enrolment.0,
-                outcome.attempt,
-                kind,
-                certificate
-            ])?;
-            Ok(())
-        })
-        .await
+/// Takes outcomes, all or none; a second time they change nothing.
+pub(crate) async fn take(store: &Store, outcomes: Vec<OutcomeRecord>) -> Result<(), StoreError> {
+    store.write(move |tx| outcomes.into_iter().try_for_each(|outcome| take_one(tx, outcome))).await
+}
+
+fn take_one(tx: &Transaction<'_>, outcome: OutcomeRecord) -> Result<(), StoreError> {
+    let kind = match outcome.outcome {
+        OutcomeKind::Issued => "issued",
+        OutcomeKind::Refused => "refused",
+        OutcomeKind::Withheld => "withheld",
+        OutcomeKind::Abandoned => "abandoned",
+    };
+    // Spent with the certificate, and with a withheld one: the CA has issued. A refusal leaves the
+    // challenge to its request, which may try again.
+    if matches!(outcome.outcome, OutcomeKind::Issued | OutcomeKind::Withheld) {
+        challenges::spend(tx, &outcome.enrolment.0)?;
+    }
+    let (enrolment, attempt) = (&outcome.enrolment.0, outcome.attempt);
+    outbox::arrived(tx, enrolment, attempt, kind, outcome.code.as_deref())?;
+    let certificate = outcome.certificate.map(|Bytes(der)| der);
+    tx.prepare_cached(
+        "UPDATE approval SET outcome = ?3, certificate = ?4
+         WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
+    )?
+    .execute(params![outcome.enrolment.0, outcome.attempt, kind, certificate])?;
+    Ok(())
 }
 
 /// Keeps an order; a second time it changes nothing.

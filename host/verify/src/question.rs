@@ -1,13 +1,18 @@
 //! A request as a plug-in is asked about it.
 
 use countersign_ipc::{Kind, VerifyEnrolment};
-use countersign_profile::{Csr, KeyAlgorithm};
+use countersign_profile::{Csr, KeyAlgorithm, PublicKey};
 use countersign_sandbox::model;
 
 use crate::names;
 
 /// What the plug-in learns: everything in the request, parsed, so that no guest needs ASN.1.
-pub(crate) fn question(asked: &VerifyEnrolment, csr: &Csr) -> model::Request {
+/// `current` only where this process validated it: the flag says no less.
+pub(crate) fn question(
+    asked: &VerifyEnrolment,
+    csr: &Csr,
+    current: Option<model::Certificate>,
+) -> model::Request {
     model::Request {
         kind: match asked.kind {
             Kind::Initial => model::RequestKind::Initial,
@@ -21,18 +26,19 @@ pub(crate) fn question(asked: &VerifyEnrolment, csr: &Csr) -> model::Request {
         csr_sha256: csr.sha256(),
         subject: names::subject(csr.subject()),
         subject_alternative_names: names::sans(csr.sans()),
-        key: key(csr),
+        key: key(csr.public_key()),
         extended_key_usages: csr.requested_ekus().iter().map(|eku| eku.oid().to_string()).collect(),
         challenge: csr.challenge().map(|challenge| model::Secret::new(challenge.text())),
-        current_certificate: None,
+        current_certificate: current
+            .map(|certificate| model::CurrentCertificate { certificate, host_validated: true }),
         attestation: None,
         source_address: Some(asked.source.clone()),
         attributes: Vec::new(),
     }
 }
 
-fn key(csr: &Csr) -> model::PublicKey {
-    let key = csr.public_key();
+/// A public key, described.
+pub(crate) fn key(key: &PublicKey) -> model::PublicKey {
     let algorithm = key.algorithm();
     model::PublicKey {
         algorithm: match algorithm {

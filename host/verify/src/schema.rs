@@ -3,11 +3,14 @@
 use countersign_store::Migration;
 
 /// Challenges, kv, approvals, orders.
-pub(crate) const SCHEMA: &[Migration] = &[Migration {
+pub(crate) const SCHEMA: &[Migration] = &[
+Migration {
     name: "0001-challenges-kv-approvals-orders",
     sql: "
     CREATE TABLE challenge (
-        mac         BLOB    NOT NULL PRIMARY KEY CHECK (length(mac) = 32),
+        -- Rows that are read and written in one moment share a page; keys are random.
+        number      INTEGER PRIMARY KEY,
+        mac         BLOB    NOT NULL UNIQUE CHECK (length(mac) = 32),
         plugin      TEXT    NOT NULL,
         profile     TEXT    NOT NULL,
         names       TEXT    NOT NULL,
@@ -21,7 +24,7 @@ pub(crate) const SCHEMA: &[Migration] = &[Migration {
         enrolment   BLOB,
         held_until  INTEGER,
         CHECK ((state = 'issued') = (info_sha256 IS NULL))
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
     CREATE INDEX challenge_of_enrolment ON challenge (enrolment) WHERE enrolment IS NOT NULL;
     CREATE INDEX challenge_open ON challenge (plugin, expires) WHERE state = 'issued';
     CREATE TABLE kv (
@@ -33,6 +36,7 @@ pub(crate) const SCHEMA: &[Migration] = &[Migration {
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX kv_expiry ON kv (expires) WHERE expires IS NOT NULL;
     CREATE TABLE approval (
+        number      INTEGER PRIMARY KEY,
         enrolment   BLOB    NOT NULL,
         attempt     INTEGER NOT NULL,
         profile     TEXT    NOT NULL,
@@ -41,8 +45,8 @@ pub(crate) const SCHEMA: &[Migration] = &[Migration {
         approved    INTEGER NOT NULL,
         outcome     TEXT,
         certificate BLOB,
-        PRIMARY KEY (enrolment, attempt)
-    ) STRICT, WITHOUT ROWID;
+        UNIQUE (enrolment, attempt)
+    ) STRICT;
     CREATE INDEX approval_of_device ON approval (device_id) WHERE device_id IS NOT NULL;
     CREATE TABLE revocation_order (
         certificate_sha256 BLOB    NOT NULL PRIMARY KEY,
@@ -55,5 +59,48 @@ pub(crate) const SCHEMA: &[Migration] = &[Migration {
         ordered            INTEGER NOT NULL,
         carried_out        INTEGER
     ) STRICT, WITHOUT ROWID;
+    ",
+},
+Migration {
+    name: "0002-mdm-and-notices",
+    sql: "
+    CREATE TABLE mdm_fetched (
+        credential TEXT    NOT NULL,
+        minute     INTEGER NOT NULL,
+        count      INTEGER NOT NULL,
+        PRIMARY KEY (credential, minute)
+    ) STRICT, WITHOUT ROWID;
+    -- What verifiers that approved will be told: waiting for the outcome, then due, or given up.
+    CREATE TABLE notice (
+        number    INTEGER PRIMARY KEY,
+        enrolment BLOB    NOT NULL,
+        attempt   INTEGER NOT NULL,
+        plugin    TEXT    NOT NULL,
+        -- Of profile and transaction ID: one thread is told in order.
+        thread    BLOB    NOT NULL,
+        approved  INTEGER NOT NULL,
+        -- Request and memo, sealed: there is a challenge inside.
+        request   BLOB    NOT NULL,
+        state     TEXT    NOT NULL DEFAULT 'waiting'
+                  CHECK (state IN ('waiting', 'due', 'dead')),
+        arrived   INTEGER,
+        outcome   TEXT,
+        code      TEXT,
+        tries     INTEGER NOT NULL DEFAULT 0,
+        next_try  INTEGER NOT NULL DEFAULT 0,
+        failure   TEXT,
+        UNIQUE (enrolment, attempt, plugin),
+        CHECK ((state = 'waiting') = (outcome IS NULL))
+    ) STRICT;
+    CREATE INDEX notice_due ON notice (plugin, thread, arrived) WHERE state = 'due';
+    CREATE INDEX notice_arrived ON notice (arrived) WHERE arrived IS NOT NULL;
+    ",
+},
+Migration {
+    name: "0003-certificates-of-approvals",
+    sql: "
+    ALTER TABLE approval ADD COLUMN certificate_sha256 BLOB;
+    CREATE INDEX approval_of_certificate ON approval (certificate_sha256)
+        WHERE certificate_sha256 IS NOT NULL;
     ",
 }];

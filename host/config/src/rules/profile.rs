@@ -1,10 +1,71 @@
 //! Profiles: somebody verifies, every name is there, the limits are sane.
 
+use countersign_keys::{Finding, Severity};
 use countersign_profile::LimitsProblem;
 
 use super::{Rules, known_names};
+use crate::config::Config;
 use crate::profile::ProfileSettings;
 use crate::value::BadValue;
+
+/// One finding for each legacy switch that is on.
+pub(super) fn legacy_findings(config: &Config) -> Vec<Finding> {
+    let finding = |name: &str, switch: &str, id, severity, what: &str| Finding {
+        row: None,
+        severity,
+        id,
+        message: format!("profile.{name}.accept.{switch}: {what}"),
+        remedy: "replace the clients that need it, then remove the switch; give them a profile of \
+                 their own until then"
+            .to_owned(),
+    };
+    let mut findings = Vec::new();
+    for (name, profile) in &config.profile {
+        let accept = profile.accept;
+        let switches = [
+            (
+                accept.single_des,
+                "single-des",
+                "accepts-single-des",
+                Severity::High,
+                "a request in single DES hides its challenge from nobody who can spend a day",
+            ),
+            (
+                accept.triple_des,
+                "triple-des",
+                "accepts-triple-des",
+                Severity::Medium,
+                "requests in Triple DES are taken",
+            ),
+            (
+                accept.sha1_signatures,
+                "sha1-signatures",
+                "accepts-sha1",
+                Severity::Medium,
+                "requests signed over SHA-1 are taken",
+            ),
+            (
+                accept.sha1_renewals,
+                "sha1-renewals",
+                "accepts-sha1-renewals",
+                Severity::High,
+                "renewals signed over SHA-1 are taken, and nothing but that signature speaks for \
+                 the device (RFC 8894 §7.9)",
+            ),
+            (
+                accept.triple_des_replies,
+                "triple-des-replies",
+                "answers-in-triple-des",
+                Severity::Medium,
+                "certificates are sent in Triple DES",
+            ),
+        ];
+        for (_, switch, id, severity, what) in switches.into_iter().filter(|(on, ..)| *on) {
+            findings.push(finding(name, switch, id, severity, what));
+        }
+    }
+    findings
+}
 
 impl Rules<'_> {
     pub(super) fn profiles(&mut self) {
@@ -22,6 +83,8 @@ impl Rules<'_> {
         for (name, profile) in &config.profile {
             let at = format!("profile.{name}");
             self.profile_references(&at, name, profile);
+            self.profile_accepts(&at, profile);
+            self.profile_renewals(&at, profile);
             for problem in profile.limits.problems() {
                 self.limits_problem(&at, &problem);
             }
@@ -94,6 +157,55 @@ impl Rules<'_> {
                     );
                 }
             }
+        }
+    }
+
+    /// A switch that does nothing is a misunderstanding.
+    fn profile_accepts(&mut self, at: &str, profile: &ProfileSettings) {
+        let accept = profile.accept;
+        if accept.sha1_renewals && !accept.sha1_signatures {
+            self.add(
+                format!("{at}.accept.sha1-renewals"),
+                BadValue::new(
+                    "switch-without-effect",
+                    "no message signed over SHA-1 is taken, so no renewal is either",
+                    "remove it, or set `sha1-signatures = true` for the clients that need both",
+                ),
+            );
+        }
+        if accept.triple_des_replies && !(accept.triple_des || accept.single_des) {
+            self.add(
+                format!("{at}.accept.triple-des-replies"),
+                BadValue::new(
+                    "switch-without-effect",
+                    "only requests in DES or Triple DES are answered in Triple DES, and this \
+                     profile takes neither",
+                    "remove it, or set `triple-des = true` for the clients that need both",
+                ),
+            );
+        }
+    }
+
+    /// Renewals need the CA's list of revoked certificates.
+    fn profile_renewals(&mut self, at: &str, profile: &ProfileSettings) {
+        let Some(authority) = self.config.authority.get(&profile.authority) else { return };
+        if !profile.verifiers.renewal.is_empty() && authority.crl_url.is_none() {
+            self.add(
+                format!("{at}.verifiers.renewal"),
+                BadValue::new(
+                    "renewal-without-crl",
+                    format!(
+                        "the authority `{}` has no `crl-url`, so nobody could tell whether the \
+                         certificate that is renewed was revoked",
+                        profile.authority
+                    ),
+                    format!(
+                        "set authority.{}.crl-url to the CA's HTTP distribution point, or leave \
+                         `renewal` empty",
+                        profile.authority
+                    ),
+                ),
+            );
         }
     }
 

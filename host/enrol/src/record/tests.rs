@@ -27,6 +27,7 @@ fn beginning(attempt: u32) -> Beginning {
         source: "127.0.0.1".into(),
         csr: Zeroizing::new(b"a request with the challenge HUNTER2".to_vec()),
         path_suffix: String::new(),
+        renewal: None,
     }
 }
 
@@ -62,6 +63,7 @@ fn ending(state: State) -> Ending {
     Ending {
         state,
         certificate: Some(b"certificate".to_vec()),
+        serial: None,
         not_after: Some(1000),
         code: None,
         messages: vec![
@@ -153,7 +155,7 @@ async fn what_was_surely_not_processed_may_go_out_as_often_as_it_takes() {
     let lab = lab();
     let mut record = intended(&lab).await;
     for _ in 0..3 {
-        lab.records.not_processed(&record, 101).await.unwrap();
+        lab.records.not_processed(Standing::from(&record), 101).await.unwrap();
         record = lab.records.latest(ID).await.unwrap().unwrap();
         assert_eq!((record.state, record.submissions), (State::Ready, 0));
         lab.records.intend_again(&record, u32::MAX, 102).await.unwrap();
@@ -173,7 +175,7 @@ async fn after_a_lost_answer_the_bytes_go_out_at_most_as_often_as_the_profile_sa
     assert!(matches!(error, RecordError::Overtaken { .. }), "{error}");
     // The second submission surely failed; the first one may still have been processed.
     let record = lab.records.latest(ID).await.unwrap().unwrap();
-    lab.records.not_processed(&record, 103).await.unwrap();
+    lab.records.not_processed(Standing::from(&record), 103).await.unwrap();
     assert_eq!(lab.records.latest(ID).await.unwrap().unwrap().state, State::Intended);
 }
 

@@ -1,0 +1,69 @@
+//! What a device may have again: its own certificate, and the CA's revocation list (RFC 8894 §2.6,
+//! §2.7, §3.3.4).
+//!
+//! A certificate goes to whom it belongs: the key that signed the question is the key that was
+//! certified, and it was delivered for this profile. RFC 8894 §2.6 means no general directory, and
+//! names of devices are nobody else's business. Nothing that is wrong with a GetCert is told apart
+//! from an envelope that did not open: the answer would say what lies in somebody else's message.
+//! The list is public; whoever signs a message gets it.
+
+use std::sync::Arc;
+
+use countersign_profile::Certificate;
+use countersign_scep::IssuerAndSerial;
+
+use crate::arrival::Conclusion;
+use crate::open::Opened;
+use crate::profile::Profile;
+use crate::record::{RecordError, Records};
+use crate::zone_a::{Place, Stay};
+
+/// Longer lists stay where the CA publishes them: a small question must not have an answer of many
+/// megabytes, encrypted and signed.
+const LONGEST_LIST: usize = 1 << 20;
+
+/// GetCert.
+pub(crate) async fn certificate(
+    opened: &Opened,
+    asked: &IssuerAndSerial,
+    stay: Stay,
+    place: &mut Place,
+    records: &Records,
+) -> Result<Conclusion, RecordError> {
+    match find(opened, asked, records).await? {
+        Some(certificate) => {
+            stay.succeed();
+            Ok(Conclusion::Success { certificate })
+        }
+        None => Ok(stay.fail(place).await),
+    }
+}
+
+async fn find(
+    opened: &Opened,
+    asked: &IssuerAndSerial,
+    records: &Records,
+) -> Result<Option<Vec<u8>>, RecordError> {
+    let profile = &opened.received().arrival().profile;
+    if asked.issuer != profile.issuing_certificate.subject_der() {
+        return Ok(None);
+    }
+    let found = records.delivered_by_serial(&profile.name, asked.serial_octets()).await?;
+    let signer = opened.request().signer();
+    Ok(found.into_iter().filter_map(|record| record.certificate).find(|der| {
+        Certificate::parse(der).is_ok_and(|certificate| {
+            certificate.spki_der() == signer.spki_der() && certificate.issuer_der() == asked.issuer
+        })
+    }))
+}
+
+/// GetCRL.
+pub(crate) async fn revocation_list(profile: &Profile) -> Conclusion {
+    match profile.authority.crl().await {
+        Ok(list) if list.der().len() <= LONGEST_LIST => {
+            Conclusion::List { list: Arc::clone(&list) }
+        }
+        Ok(_) => Conclusion::refused("revocation-list-too-long"),
+        Err(error) => Conclusion::busy(60, error),
+    }
+}
