@@ -13,6 +13,7 @@ pub struct Profile {
     pub(crate) name: String,
     pub(crate) template: String,
     pub(crate) verifiers: Vec<String>,
+    pub(crate) renewal: Vec<String>,
     pub(crate) settings: String,
     pub(crate) limits: String,
 }
@@ -25,9 +26,16 @@ impl Profile {
             name: name.to_owned(),
             template: TEMPLATE.to_owned(),
             verifiers: vec!["one-time-password".to_owned()],
+            renewal: Vec::new(),
             settings: String::new(),
             limits: "[sans]\nallowed = [\"dns\"]\n".to_owned(),
         }
+    }
+
+    /// Its name in the config.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Another template.
@@ -41,6 +49,13 @@ impl Profile {
     #[must_use]
     pub fn verifiers(mut self, names: &[&str]) -> Self {
         self.verifiers = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// Verifiers for renewals, all of which must approve; without them there are none.
+    #[must_use]
+    pub fn renewal(mut self, names: &[&str]) -> Self {
+        self.renewal = names.iter().map(|name| (*name).to_owned()).collect();
         self
     }
 
@@ -60,10 +75,11 @@ impl Profile {
     }
 
     fn toml(&self) -> String {
-        let Self { name, template, verifiers, settings, limits } = self;
+        let Self { name, template, verifiers, renewal, settings, limits } = self;
         let mut toml = format!(
             "\n[profile.{name}]\nauthority = \"lab\"\ntemplate = {template:?}\n{settings}\n\n\
-             [profile.{name}.verifiers]\ninitial = {verifiers:?}\n\n[profile.{name}.limits]\n"
+             [profile.{name}.verifiers]\ninitial = {verifiers:?}\nrenewal = {renewal:?}\n\n\
+             [profile.{name}.limits]\n"
         );
         for line in limits.lines() {
             let section = line.trim().strip_prefix('[').and_then(|line| line.strip_suffix(']'));
@@ -94,6 +110,12 @@ impl Plugin {
             crate::component("one-time-password"),
             "[grants]\nlog = true\nchallenges = true\n",
         )
+    }
+
+    /// The real plug-in `renewal`, which needs nothing but its log.
+    #[must_use]
+    pub fn renewal() -> Self {
+        Self::new("renewal", crate::component("renewal"), "[grants]\nlog = true\n")
     }
 
     /// A component; `sections` as it stands under `[plugin.NAME]`, with `[grants]` for
@@ -129,6 +151,9 @@ impl Plugin {
 pub(crate) struct Parts {
     pub(crate) mode: String,
     pub(crate) listen: String,
+    pub(crate) cep_key: String,
+    pub(crate) rep_key: String,
+    pub(crate) ea_key: String,
     pub(crate) ca_url: String,
     pub(crate) ca_chain: String,
     pub(crate) serve: String,
@@ -145,6 +170,9 @@ impl Default for Parts {
         Self {
             mode: "lab".to_owned(),
             listen: "127.0.0.1:0".to_owned(),
+            cep_key: "file:keys/cep.key".to_owned(),
+            rep_key: "file:keys/rep.key".to_owned(),
+            ea_key: "file:keys/ea.key".to_owned(),
             ca_url: String::new(),
             ca_chain: "ca/ca.pem".to_owned(),
             serve: String::new(),
@@ -163,6 +191,9 @@ impl Parts {
         let Self {
             mode,
             listen,
+            cep_key,
+            rep_key,
+            ea_key,
             ca_url,
             ca_chain,
             serve,
@@ -186,11 +217,11 @@ column-key = "file:secrets/serve-column.key"
 
 [serve.keys.cep]
 certificate = "keys/cep.pem"
-key = "file:keys/cep.key"
+key = "{cep_key}"
 
 [serve.keys.rep]
 certificate = "keys/rep.pem"
-key = "file:keys/rep.key"
+key = "{rep_key}"
 
 [verify]
 state = "verify"
@@ -208,7 +239,7 @@ file = "checkpoints/ledger.checkpoints"
 
 [sign.keys.ea]
 certificate = "keys/ea.pem"
-key = "file:keys/ea.key"
+key = "{ea_key}"
 
 [approval]
 key = "file:secrets/approval.key"

@@ -16,13 +16,14 @@ mod guests;
 
 mod bad_input;
 mod ca_faults;
+mod clients;
 mod enrolment;
 mod founding_checklist;
 mod lifetime;
 mod messages;
 mod not_served;
 mod processes_down;
-mod real_client;
+mod renewal;
 mod start_gate;
 mod stolen_serve;
 mod tls;

@@ -1,11 +1,13 @@
-//! strongSwan, which knows nothing of us.
+//! strongSwan's `pki --scep`: POST without a media type, CertPoll while it waits, and RenewalReq.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use countersign_lab_ca::Algorithm;
 use countersign_tests::openssl::{openssl, output, run};
-use countersign_tests::{Installation, PENDING_TEMPLATE, PROFILE, Profile};
+use countersign_tests::{Installation, PROFILE};
+
+use super::{BOTH, RENEWING, SLOW, approve_next, builder, must_be_good};
 
 /// strongSwan's `pki`, at work in a folder of the installation.
 struct StrongSwan {
@@ -66,7 +68,8 @@ impl StrongSwan {
             self.pki()
                 .args(["--scep", "--url", &self.url, "--in", "key.pem"])
                 .args(["--dn", "CN=strong-device", "--san", "strong-device.example"])
-                .args(["--password", challenge, "--outform", "pem"])
+                .args(["--password", challenge])
+                .args(["--outform", "pem"])
                 .arg("--cacert-enc")
                 .arg(self.ra_with("Key Encipherment"))
                 .arg("--cacert-sig")
@@ -84,11 +87,9 @@ fn must_be_a_good_certificate(output: &Output, ca: &Path, folder: &Path) {
     assert!(output.status.success(), "{complaint}");
     let file = folder.join("issued.pem");
     std::fs::write(&file, &output.stdout).unwrap();
-    run(openssl(&["verify", "-purpose", "sslclient", "-CAfile"]).arg(ca).arg(&file));
+    must_be_good(&file, &folder.join("key.pem"), ca);
     let text = run(openssl(&["x509", "-noout", "-text", "-in"]).arg(&file));
     assert!(text.contains("DNS:strong-device.example"), "{text}");
-    let key = run(openssl(&["pkey", "-pubout", "-in"]).arg(folder.join("key.pem")));
-    assert_eq!(run(openssl(&["x509", "-noout", "-pubkey", "-in"]).arg(&file)), key);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,6 +105,7 @@ async fn strongswan_enrols_end_to_end_and_openssl_verifies_its_certificate() {
         let again = strongswan.enrol(&challenge, &["--cipher", "aes", "--digest", "sha512"]);
         must_be_a_good_certificate(&again, &ca, &strongswan.folder);
         assert_eq!(installation.signatures().await, 1);
+        let _ = installation.sweep();
     }
 }
 
@@ -124,28 +126,43 @@ async fn strongswan_with_an_unknown_challenge_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strongswan_polls_until_the_certificate_manager_has_approved() {
-    let pending = Profile::named("slow").template(PENDING_TEMPLATE);
-    let installation = Installation::builder().profile(pending).start().await;
-    let strongswan = StrongSwan::new(&installation, "slow");
-    strongswan.fetch_certificates();
-    let challenge = installation.issue_challenge("slow", &NAMES).await;
-    let ca = installation.ca().clone();
-    let folder = strongswan.folder.clone();
-    let client = tokio::task::spawn_blocking(move || {
-        strongswan.enrol(&challenge, &["--interval", "1", "--maxpolltime", "60"])
-    });
-    let request = loop {
-        let requests = ca.requests().unwrap();
-        let pending = requests
-            .into_iter()
-            .find(|request| request.state == countersign_lab_ca::RequestState::Pending);
-        match pending {
-            Some(request) => break request,
-            None => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+    for keys in BOTH {
+        let installation = builder(keys, |profile| profile).start().await;
+        let strongswan = StrongSwan::new(&installation, SLOW);
+        strongswan.fetch_certificates();
+        let challenge = installation.issue_challenge(SLOW, &NAMES).await;
+        let folder = strongswan.folder.clone();
+        let client = tokio::task::spawn_blocking(move || {
+            strongswan.enrol(&challenge, &["--interval", "1", "--maxpolltime", "60"])
+        });
+        approve_next(installation.ca().clone()).await;
+        let output = client.await.unwrap();
+        must_be_a_good_certificate(&output, &installation.file("ca/ca.pem"), &folder);
+        assert_eq!(installation.signatures().await, 1, "with {keys:?}");
+        let _ = installation.sweep();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strongswan_renews_with_a_new_key_that_its_old_certificate_vouches_for() {
+    for keys in BOTH {
+        let installation = builder(keys, |profile| profile).start().await;
+        let strongswan = StrongSwan::new(&installation, RENEWING);
+        strongswan.fetch_certificates();
+        let challenge = installation.issue_challenge(RENEWING, &NAMES).await;
+        let ca = installation.file("ca/ca.pem");
+        let first = strongswan.enrol(&challenge, &[]);
+        must_be_a_good_certificate(&first, &ca, &strongswan.folder);
+        for (now, before) in [("issued.pem", "old.pem"), ("key.pem", "old-key.pem")] {
+            std::fs::rename(strongswan.file(now), strongswan.file(before)).unwrap();
         }
-    };
-    ca.approve(request.id).unwrap();
-    let output = client.await.unwrap();
-    must_be_a_good_certificate(&output, &installation.file("ca/ca.pem"), &folder);
-    assert_eq!(installation.signatures().await, 1);
+        // No challenge this time.
+        let second = strongswan.enrol("", &["--cert", "old.pem", "--key", "old-key.pem"]);
+        must_be_a_good_certificate(&second, &ca, &strongswan.folder);
+        let old = run(openssl(&["pkey", "-pubout", "-in"]).arg(strongswan.file("old-key.pem")));
+        let issued = strongswan.file("issued.pem");
+        assert_ne!(run(openssl(&["x509", "-noout", "-pubkey", "-in"]).arg(issued)), old);
+        assert_eq!(installation.signatures().await, 2, "with {keys:?}");
+        let _ = installation.sweep();
+    }
 }
