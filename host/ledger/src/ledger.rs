@@ -7,8 +7,8 @@ use countersign_store::rusqlite::Connection;
 use crate::checkpoint_file::CheckpointFile;
 use crate::entry::{Entry, GENESIS};
 use crate::{
-    Checkpoint, CheckpointKey, Digest, Event, Filter, Gap, LedgerError, Lost, OpenError, Position,
-    Summary, Text, VerifyingKey, append, query,
+    CLOCK_TOLERANCE, Checkpoint, CheckpointKey, Digest, Event, Filter, Gap, LedgerError, Lost,
+    OpenError, Position, Summary, Text, VerifyingKey, append, query,
 };
 
 /// Seconds after which a quiet ledger gets a checkpoint all the same: it shows that `sign` lives.
@@ -59,11 +59,15 @@ impl Ledger {
         if let Some(problem) = found {
             return Err(problem.error);
         }
+        if let Some(last) = checkpoints.ahead_of(store, now)? {
+            return Err(LedgerError::ClockBackwards { last, now }.into());
+        }
         Self::start(store, checkpoints, now)
     }
 
-    /// [`Ledger::open`] where an operator accepts that entries or checkpoints are lost: records a
-    /// `gap` and goes on from what the database has. Whoever verifies is shown it for ever.
+    /// [`Ledger::open`] where an operator accepts that entries or checkpoints are lost, or that the
+    /// clock was ahead: records a `gap` for each and goes on from what the database has. Whoever
+    /// verifies is shown it for ever.
     ///
     /// # Errors
     /// As [`Ledger::open`], but for what was accepted: damaged entries, a bad checkpoint and a
@@ -77,10 +81,14 @@ impl Ledger {
         now: u64,
     ) -> Result<Self, OpenError> {
         let (mut checkpoints, found) = Checkpoints::open(store, settings)?;
-        if let Some(problem) = found {
+        let clock = checkpoints.ahead_of(store, now)?.map(|last| Lost::Clock { last });
+        if found.is_some() {
             let (size, root) = store.read_blocking(|c| check_chain(c, 0, GENESIS))?;
             (checkpoints.size, checkpoints.root) = (size, root);
-            let gap = Gap { lost: problem.lost, who: Text::new(who), reason: Text::new(reason) };
+        }
+        // The clock first: only its own entry may be earlier than the one before it.
+        for lost in clock.into_iter().chain(found.map(|problem| problem.lost)) {
+            let gap = Gap { lost, who: Text::new(who), reason: Text::new(reason) };
             let event = Event::Gap(gap);
             store.try_write_blocking(move |tx| append(tx, &event, now, lab))?;
         }
@@ -214,6 +222,15 @@ impl Checkpoints {
         Ok((Self { file, origin, key, size, root, written: last }, problem))
     }
 
+    /// The highest time that the ledger or its last checkpoint has, where `now` is behind it: after a
+    /// restart only this shows that the clock went back.
+    fn ahead_of(&self, store: &Store, now: u64) -> Result<Option<u64>, LedgerError> {
+        let entry = store.read_blocking(last_time)?;
+        let checkpoint = self.written.as_ref().map_or(0, |checkpoint| checkpoint.time);
+        let last = entry.max(checkpoint);
+        Ok((now.saturating_add(CLOCK_TOLERANCE) < last).then_some(last))
+    }
+
     fn write(&mut self, connection: &Connection, now: u64) -> Result<Checkpoint, LedgerError> {
         let (size, root) = check_chain(connection, self.size, self.root)?;
         let checkpoint = Checkpoint { origin: self.origin.clone(), size, root, time: now };
@@ -259,6 +276,13 @@ fn compare(
         return Ok(Some(Problem { error, lost: lost() }));
     }
     Ok(None)
+}
+
+/// Time of the last entry; 0 for an empty ledger.
+fn last_time(connection: &Connection) -> Result<u64, LedgerError> {
+    let Some(from) = query::size(connection)?.checked_sub(1) else { return Ok(0) };
+    let filter = Filter { from, limit: 1, ..Filter::default() };
+    Ok(query::entries(connection, &filter)?.first().map_or(0, |entry| entry.time))
 }
 
 /// Hash that the entry before `size` should have by its content, so that only the content counts.

@@ -43,6 +43,6 @@ pub use event::{
     RefusedSeal, RequestKind, Signed, Start, Station, Stop, Verifier,
 };
 pub use ledger::{CheckpointSettings, Ledger, QUIET_INTERVAL};
-pub use query::{Filter, Summary, entries, size, summary};
+pub use query::{Filter, Summary, count, entries, size, summary};
 pub use text::{MAX_TEXT, Text};
 pub use verify::{Fault, Faults, Report, Witness, verify_database};

@@ -55,6 +55,19 @@ pub fn size(connection: &Connection) -> Result<u64, LedgerError> {
     Ok(last.map_or(0, |last| u64::try_from(last).unwrap_or(0) + 1))
 }
 
+/// How many entries of `kind` there are from index `from` to before `to`. Counts rows, checks no
+/// hash.
+///
+/// # Errors
+/// The store's.
+pub fn count(connection: &Connection, kind: Kind, from: u64, to: u64) -> Result<u64, LedgerError> {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM ledger WHERE idx >= ?1 AND idx < ?2 AND kind = ?3")?
+        .query_row((signed(from), signed(to), kind.as_str()), |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// The entries that `filter` asks for, each with its hash checked.
 ///
 /// # Errors

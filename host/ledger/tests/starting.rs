@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use countersign_ledger::{
     CheckpointKey, CheckpointSettings, Kind, Ledger, LedgerError, OpenError, verify_database,
 };
-use place::{Place, START, admin, rehash, signed};
+use place::{LATER, Place, START, admin, rehash, signed};
 
 fn open_error(place: &Place) -> OpenError {
     place.open(&place.store()).map(|_| ()).unwrap_err()
@@ -26,7 +26,7 @@ fn a_new_ledger_gets_its_first_checkpoint_before_its_first_entry() {
     let store = place.store();
     let ledger = place.open(&store).unwrap();
     let checkpoint = ledger.last_checkpoint().unwrap();
-    assert_eq!((checkpoint.size, checkpoint.time), (0, START));
+    assert_eq!((checkpoint.size, checkpoint.time), (0, LATER));
     drop((ledger, store));
     let report = verify_database(&place.database, Some(&place.witness())).unwrap();
     assert_eq!((report.entries, report.checkpoints), (0, 1));
@@ -193,6 +193,26 @@ fn a_checkpoint_file_that_others_may_write_does_not_start() {
     assert!(error.contains("found mode 0664"), "{error}");
 }
 
+/// Fails without `ahead_of` in `ledger.rs`.
+#[test]
+fn a_clock_behind_the_last_entry_or_the_last_checkpoint_does_not_start() {
+    let place = Place::with_entries(10);
+    drop(place.open(&place.store()).unwrap());
+    let store = place.store();
+    let at = |now| Ledger::open(&store, place.settings(), now).map(|_| ());
+    match at(LATER - 10).unwrap_err() {
+        OpenError::Ledger(LedgerError::ClockBackwards { last, now }) => {
+            assert_eq!((last, now), (LATER, LATER - 10), "by the checkpoint of the quiet hour");
+        }
+        other => panic!("{other}"),
+    }
+    at(LATER - 5).unwrap();
+
+    let gap = |now| Ledger::open_after_gap(&store, place.settings(), "root", "set", false, now);
+    gap(START - 1000).unwrap();
+    at(START - 1000).unwrap();
+}
+
 #[test]
 fn an_operator_may_record_a_gap_and_it_is_shown_for_ever() {
     let place = Place::with_entries(20);
@@ -257,17 +277,17 @@ async fn a_quiet_ledger_gets_a_checkpoint_each_hour() {
         let ledger = ledger.clone();
         async move { ledger.checkpoint_if_due(now).await.unwrap().map(|written| written.time) }
     };
-    assert_eq!(due(START + 60).await, None);
-    assert_eq!(due(START + 3599).await, None);
-    assert_eq!(due(START + 3600).await, Some(START + 3600));
-    ledger.append(admin("something"), START + 3601, false).await.unwrap();
-    assert_eq!(due(START + 3660).await, Some(START + 3660));
-    assert_eq!(due(START + 3720).await, None);
-    assert_eq!(due(START).await, Some(START), "a clock that went back is no reason to be silent");
+    assert_eq!(due(LATER + 60).await, None);
+    assert_eq!(due(LATER + 3599).await, None);
+    assert_eq!(due(LATER + 3600).await, Some(LATER + 3600));
+    ledger.append(admin("something"), LATER + 3601, false).await.unwrap();
+    assert_eq!(due(LATER + 3660).await, Some(LATER + 3660));
+    assert_eq!(due(LATER + 3720).await, None);
+    assert_eq!(due(LATER).await, Some(LATER), "a clock that went back is no reason to be silent");
     place.tamper(|connection| {
         connection.execute("DELETE FROM ledger WHERE idx = 4", []).unwrap();
     });
-    assert!(ledger.checkpoint_if_due(START).await.is_err());
+    assert!(ledger.checkpoint_if_due(LATER).await.is_err());
 }
 
 #[test]

@@ -89,10 +89,7 @@ impl Process {
             Ok(()) => self.readiness.clear(Trouble::Token),
             Err(error) => self.readiness.set(Trouble::Token, error.to_string()),
         }
-        match self.book.health(self.readiness.has(Trouble::Store)).await {
-            Ok(()) => self.readiness.clear(Trouble::Store),
-            Err(error) => self.notice(&error),
-        }
+        self.look().await;
         let mut detail = self.readiness.details();
         detail.extend(self.countersigner.certificate_trouble());
         detail.extend(self.fuse.fill().iter().filter(|fill| fill.is_full()).map(|fill| {

@@ -121,12 +121,9 @@ impl Book {
         &self.store
     }
 
-    /// Whether the database answers; where it was in trouble, whether it commits again.
-    pub(crate) async fn health(&self, was_in_trouble: bool) -> Result<(), BookError> {
+    /// Whether the database answers.
+    pub(crate) async fn answers(&self) -> Result<(), BookError> {
         self.store.try_read(ledger::size).await?;
-        if was_in_trouble {
-            self.store.write(|_| Ok(())).await?;
-        }
         Ok(())
     }
 

@@ -16,7 +16,9 @@ use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
 use crate::readiness::{Readiness, Trouble};
 use crate::recheck::Rules;
+use crate::reconcile::Reconciliation;
 use crate::refusal::{About, Refused};
+use crate::room::Room;
 use crate::seal::Seals;
 
 /// How the ledger names this process where it acts by itself.
@@ -39,6 +41,8 @@ pub(crate) struct Process {
     pub(crate) denials: Denials,
     pub(crate) in_flight: InFlight,
     pub(crate) readiness: Readiness,
+    pub(crate) room: Room,
+    pub(crate) reconciliation: Reconciliation,
     pub(crate) metrics: Metrics,
 }
 
@@ -100,7 +104,7 @@ impl Process {
                 self.refuse(&about, Refused::new("attempt-unsettled", detail.as_str())).await;
                 return Err(Not::Now { retry_after: SOON, detail });
             }
-            Ok(Standing::Fresh) => self.readiness.clear(Trouble::Clock),
+            Ok(Standing::Fresh) => self.look_before_signing().await,
             Ok(Standing::ClockBackwards { last, now }) => {
                 return Err(self.failed(LedgerError::ClockBackwards { last, now }.into()));
             }
@@ -117,17 +121,32 @@ impl Process {
             Err(blown) => return Err(self.blown(blown).await),
         };
         reached(Point::SignatureNext);
+        self.reconciliation.begin();
         let signed = match self.countersigner.sign(admissible).await {
             Ok(signed) => signed,
-            Err(error) => return Err(self.not_signed(&error)),
+            Err(error) => {
+                match &error {
+                    NotSigned::ReadBack(_) => self.threw_away(&error).await,
+                    NotSigned::Certificate(_) | NotSigned::Token(_) => {
+                        self.reconciliation.nothing_came();
+                    }
+                }
+                return Err(self.not_signed(&error));
+            }
         };
         reached(Point::SignatureMade);
         self.metrics.ea_signature();
-        let durable = self.book.keep(signed).await.map_err(|error| self.failed(error))?;
+        let durable = match self.book.keep(signed).await {
+            Ok(durable) => durable,
+            Err(error) => {
+                self.threw_away(&error).await;
+                return Err(self.failed(error));
+            }
+        };
+        self.reconciliation.kept();
         place.keep();
         self.metrics.signed();
         self.readiness.clear(Trouble::Token);
-        self.readiness.clear(Trouble::Store);
         Ok(durable)
     }
 
@@ -156,20 +175,44 @@ impl Process {
     pub(crate) async fn record(&self, mut events: Vec<ledger::Event>) -> Result<(), BookError> {
         let ended = self.denials.ended(self.clock.now());
         events.extend(ended.iter().cloned().map(ledger::Event::DeniedExcess));
+        let untold = self.reconciliation.take_untold();
+        if untold > 0 {
+            let detail =
+                format!("{untold} signatures were made, did not become durable, and left nowhere");
+            events.push(self.note("ea-signature-thrown-away", detail));
+        }
         if events.is_empty() {
             return Ok(());
         }
-        self.book.record(events).await.inspect_err(|_| self.denials.restore(ended))
+        self.book.record(events).await.inspect_err(|_| {
+            self.denials.restore(ended);
+            self.reconciliation.give_back_untold(untold);
+        })
+    }
+
+    /// A signature was made that nobody will see; the ledger knows the EA key's every use.
+    async fn threw_away(&self, why: &impl std::fmt::Display) {
+        tracing::error!(%why, "a signature was thrown away");
+        self.reconciliation.thrown_away();
+        // What cannot be told now is told with the next entry.
+        if let Err(error) = self.record(Vec::new()).await {
+            tracing::error!(%error, "the ledger could not be told");
+        }
     }
 
     /// An entry that this process makes by itself.
-    pub(crate) async fn alarm(&self, act: &str, detail: &str) {
-        tracing::error!(act, detail, "alarm");
-        let event = ledger::Event::Admin(ledger::Admin {
+    pub(crate) fn note(&self, act: &str, detail: String) -> ledger::Event {
+        ledger::Event::Admin(ledger::Admin {
             who: OURSELVES.into(),
             act: act.into(),
             detail: detail.into(),
-        });
+        })
+    }
+
+    /// Tells the log and the ledger.
+    pub(crate) async fn alarm(&self, act: &str, detail: &str) {
+        tracing::error!(act, detail, "alarm");
+        let event = self.note(act, detail.to_owned());
         if let Err(error) = self.book.record(vec![event]).await {
             self.notice(&error);
         }

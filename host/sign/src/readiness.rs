@@ -12,6 +12,8 @@ pub(crate) enum Trouble {
     Clock,
     /// No checkpoint could be written.
     Checkpoint,
+    /// Too little room on the disk.
+    Room,
     /// The last write to the database failed.
     Store,
     /// The last signature failed in the token.
@@ -19,12 +21,13 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// Whether nothing is signed meanwhile. A database or a token that is well again shows it by
-    /// the next signature, so those do not stop one from being tried.
+    /// Whether nothing is signed meanwhile. A token that is well again shows it by the next
+    /// signature, so it does not stop one from being tried; a database shows it by another entry,
+    /// before the EA key is used for what it may not keep.
     fn stops_signing(self) -> bool {
         match self {
-            Self::Clock | Self::Checkpoint => true,
-            Self::Store | Self::Token => false,
+            Self::Clock | Self::Checkpoint | Self::Room | Self::Store => true,
+            Self::Token => false,
         }
     }
 
@@ -32,6 +35,7 @@ impl Trouble {
         match self {
             Self::Clock => "clock",
             Self::Checkpoint => "checkpoint",
+            Self::Room => "room",
             Self::Store => "store",
             Self::Token => "token",
         }
@@ -41,15 +45,15 @@ impl Trouble {
 /// The state of the process.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    /// Found at start: a critical one keeps the process from becoming ready (row 14).
-    findings: Vec<Finding>,
+    /// A critical one keeps the process from becoming ready (row 14) and from signing.
+    findings: Mutex<Vec<Finding>>,
     halted: OnceLock<String>,
     troubles: Mutex<BTreeMap<Trouble, String>>,
 }
 
 impl Readiness {
     pub(crate) fn new(findings: Vec<Finding>) -> Self {
-        Self { findings, halted: OnceLock::new(), troubles: Mutex::default() }
+        Self { findings: Mutex::new(findings), halted: OnceLock::new(), troubles: Mutex::default() }
     }
 
     /// Stops signing for good: only a restart, after a look at the ledger, begins again.
@@ -57,6 +61,17 @@ impl Readiness {
         if self.halted.set(reason.to_owned()).is_ok() {
             tracing::error!(reason, "signing is halted until a restart");
         }
+    }
+
+    /// Adds what was found while running; false if it was known. It stays until a restart.
+    pub(crate) fn find(&self, finding: Finding) -> bool {
+        let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = findings.iter().all(|known| known.id != finding.id);
+        if is_new {
+            tracing::error!(%finding, "found");
+            findings.push(finding);
+        }
+        is_new
     }
 
     pub(crate) fn set(&self, trouble: Trouble, detail: impl Into<String>) {
@@ -83,7 +98,7 @@ impl Readiness {
             return Some(reason.clone());
         }
         if let Some(finding) =
-            self.findings.iter().find(|finding| finding.severity == Severity::Critical)
+            self.findings().iter().find(|finding| finding.severity == Severity::Critical)
         {
             return Some(finding.to_string());
         }
@@ -95,8 +110,8 @@ impl Readiness {
     /// Everything that keeps the process from being ready.
     pub(crate) fn details(&self) -> Vec<String> {
         let halted = self.halted.get().map(|reason| format!("halted: {reason}"));
-        let critical = self
-            .findings
+        let findings = self.findings();
+        let critical = findings
             .iter()
             .filter(|finding| finding.severity == Severity::Critical)
             .map(ToString::to_string);
@@ -108,9 +123,9 @@ impl Readiness {
         halted.into_iter().chain(critical).chain(troubles).collect()
     }
 
-    /// What the start found, of any weight.
-    pub(crate) fn findings(&self) -> &[Finding] {
-        &self.findings
+    /// What was found at start and since, of any weight.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Trouble, String>> {

@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::clock::Clock;
 use crate::process::Process;
+use crate::room::Room;
 use crate::start::{Doors, StartError, assemble, doors};
 
 /// How often counted refusals of ended windows are looked for.
@@ -37,10 +38,10 @@ impl Sign {
     ///
     /// # Errors
     /// [`StartError`]: the first thing that keeps the process from starting.
-    pub fn open(loaded: &Loaded, clock: Clock) -> Result<Self, StartError> {
+    pub fn open(loaded: &Loaded, clock: Clock, room: Room) -> Result<Self, StartError> {
         let doors = doors(&loaded.config)?;
         Ok(Self {
-            process: Arc::new(assemble(loaded, clock)?),
+            process: Arc::new(assemble(loaded, clock, room)?),
             doors,
             config: loaded.config.clone(),
             digest: loaded.digest,
@@ -149,8 +150,9 @@ pub fn run(config: &Path) -> ExitCode {
 
 fn start_and_answer(loaded: &Loaded) -> Result<(), StartError> {
     let system = |what: &str, source| StartError::System { what: what.to_owned(), source };
-    let sign = Sign::open(loaded, Clock::system())?;
+    let sign = Sign::open(loaded, Clock::system(), Room::of_file_system())?;
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(|source| system("no async runtime", source))?
@@ -214,4 +216,11 @@ async fn tidy(process: Arc<Process>) {
     if let Err(error) = process.record(Vec::new()).await {
         process.notice(&error);
     }
+    process.look().await;
+}
+
+/// Threads of the runtime: half of the cores. Three processes share them with the threads of their
+/// tokens and databases, and a thread that sleeps costs more to wake than most requests take.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }

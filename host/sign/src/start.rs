@@ -1,6 +1,7 @@
 //! From a checked configuration to a process that can answer; or the one reason why not.
 
 mod error;
+mod gap;
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -19,6 +20,7 @@ use countersign_profile::{Boundary, Certificate, NameConstraints};
 use countersign_store::{ColumnKey, Owner, Store};
 
 pub use self::error::StartError;
+pub use self::gap::{Acceptance, Gap, accept_gap};
 use crate::book::Book;
 use crate::certificate_file::read_certificates;
 use crate::clock::Clock;
@@ -31,6 +33,8 @@ use crate::metrics::Metrics;
 use crate::process::Process;
 use crate::readiness::Readiness;
 use crate::recheck::Rules;
+use crate::reconcile::Reconciliation;
+use crate::room::Room;
 use crate::schema::MIGRATIONS;
 use crate::seal::Seals;
 
@@ -72,7 +76,7 @@ pub(crate) fn doors(config: &Config) -> Result<Doors, StartError> {
 }
 
 /// Puts everything together. Blocks on files, token and database.
-pub(crate) fn assemble(loaded: &Loaded, clock: Clock) -> Result<Process, StartError> {
+pub(crate) fn assemble(loaded: &Loaded, clock: Clock, room: Room) -> Result<Process, StartError> {
     let config = &loaded.config;
     let lab = config.mode == Mode::Lab;
     let seals = Seals::new(approval_key(config)?);
@@ -115,6 +119,7 @@ pub(crate) fn assemble(loaded: &Loaded, clock: Clock) -> Result<Process, StartEr
     store.try_write_blocking(move |tx| ledger::append(tx, &start, now, lab))?;
     ledger.checkpoint_blocking(now)?;
 
+    let store_size = store.read_blocking(ledger::size)?;
     let fuse = Fuse::new(&config.sign.fuse, Book::signed_within_a_day(&store, now)?, now);
     let caps = config
         .profile
@@ -133,6 +138,8 @@ pub(crate) fn assemble(loaded: &Loaded, clock: Clock) -> Result<Process, StartEr
         denials: Denials::new(caps),
         in_flight: InFlight::default(),
         readiness: Readiness::new(findings),
+        reconciliation: Reconciliation::from(store_size),
+        room,
         metrics: Metrics::default(),
     })
 }

@@ -12,6 +12,7 @@ use crate::admin::{self, Process};
 use crate::commands::ConfigArgument;
 use crate::failure::{Exit, Failure};
 use crate::output::{self, Format};
+use crate::processes::beside;
 use crate::time;
 
 /// The tamper-evident ledger: approvals signed, outcomes, denials, orders, acts, starts.
@@ -25,6 +26,7 @@ pub(crate) struct Arguments {
 enum Command {
     Show(Show),
     Verify(Verify),
+    AcceptGap(AcceptGap),
 }
 
 /// Show entries, oldest first: from sign, or offline from its database.
@@ -72,10 +74,34 @@ struct Verify {
     format: Format,
 }
 
+/// Take note that entries or checkpoints are lost, or that the clock was ahead, so that sign starts.
+///
+/// Run it as sign's user while sign is stopped. The first run only shows what is lost and a word; the
+/// second, with the word, writes it into the ledger, where everybody who verifies it sees it for
+/// ever. Damaged entries are never accepted.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  countersign ledger accept-gap --who 'A. Admin' --reason 'disk lost, backup of 3 May restored'\n\nExit code 1 if there is something to confirm."
+)]
+struct AcceptGap {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Who takes note.
+    #[arg(long, value_name = "NAME")]
+    who: String,
+    /// What happened.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// The word that the first run showed.
+    #[arg(long, value_name = "WORD")]
+    confirm: Option<String>,
+}
+
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Show(arguments) => show(&arguments),
         Command::Verify(arguments) => verify(&arguments),
+        Command::AcceptGap(arguments) => accept_gap(&arguments),
     }
 }
 
@@ -146,6 +172,22 @@ fn show_entry(entry: &Value) {
         if !empty {
             output::line(&format!("        {}: {}", output::escaped(member), output::shown(value)));
         }
+    }
+}
+
+/// By sign's own binary: the checkpoint key is for no other program to read.
+fn accept_gap(arguments: &AcceptGap) -> Result<(), Failure> {
+    let binary = beside("countersign-sign")?;
+    let status = std::process::Command::new(&binary)
+        .arg("--config")
+        .arg(&arguments.config.config)
+        .args(["accept-gap", &arguments.who, &arguments.reason])
+        .args(&arguments.confirm)
+        .status()
+        .map_err(|error| Failure::new(format!("{}: {error}", binary.display())))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Failure::silent(Exit::Failed)),
     }
 }
 

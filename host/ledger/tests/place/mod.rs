@@ -20,6 +20,9 @@ use tempfile::TempDir;
 
 pub const START: u64 = 1_800_000_000;
 
+/// When it is opened again: after everything that a test writes.
+pub const LATER: u64 = START + 1000;
+
 pub struct Place {
     pub directory: TempDir,
     pub database: PathBuf,
@@ -68,7 +71,7 @@ impl Place {
     }
 
     pub fn open(&self, store: &Store) -> Result<Ledger, OpenError> {
-        Ledger::open(store, self.settings(), START)
+        Ledger::open(store, self.settings(), LATER)
     }
 
     pub fn witness(&self) -> Witness {

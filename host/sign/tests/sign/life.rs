@@ -173,6 +173,10 @@ async fn a_signature_that_does_not_become_durable_does_not_leave() {
     let reply = sign_one(&running).await;
     assert!(is_unavailable(&reply), "{reply:?}");
     assert_eq!(running.ea_signatures().await, 1, "it was signed, and thrown away");
+    // The ledger knows of every use of the key (I2), so there is no drift.
+    let acts = running.entries("admin").await;
+    assert_eq!(acts[0]["act"], "ea-signature-thrown-away", "{acts:?}");
+    // Nothing is signed for a database that does not keep it.
     assert!(running.entries("signed").await.is_empty(), "entry and octets: both or none");
 
     database.execute_batch("DROP TRIGGER broken").unwrap();

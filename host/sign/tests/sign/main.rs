@@ -8,6 +8,7 @@
     reason = "a test states what it knows"
 )]
 
+mod halts;
 mod life;
 mod limits;
 mod linked;

@@ -15,7 +15,7 @@ use countersign_ipc::{
 };
 use countersign_ledger::CheckpointKey;
 use countersign_profile::Csr;
-use countersign_sign::{Clock, Sign, StartError};
+use countersign_sign::{Clock, Room, Sign, StartError};
 use countersign_store::{Owner, open_offline};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -298,7 +298,7 @@ impl TestClock {
         now.checked_add_signed(self.0.load(Ordering::Relaxed)).unwrap()
     }
 
-    fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         let clock = self.clone();
         Clock::by(move || clock.now())
     }
@@ -328,12 +328,20 @@ pub(crate) async fn start_in(
     installation: Installation,
     clock: TestClock,
 ) -> Result<Running, StartError> {
+    start_in_room(installation, clock, Room::of_file_system()).await
+}
+
+pub(crate) async fn start_in_room(
+    installation: Installation,
+    clock: TestClock,
+    room: Room,
+) -> Result<Running, StartError> {
     let loaded = installation.load();
     let digest = loaded.digest;
     let sockets = loaded.config.sockets.clone();
     let its_clock = clock.clock();
     let sign =
-        tokio::task::spawn_blocking(move || Sign::open(&loaded, its_clock)).await.unwrap()?;
+        tokio::task::spawn_blocking(move || Sign::open(&loaded, its_clock, room)).await.unwrap()?;
     let (stop, stopping) = watch::channel(false);
     let task = tokio::spawn(sign.serve(stopping));
     while !sockets.sign_admin().exists() {
