@@ -2,13 +2,11 @@
 
 use countersign_ipc::{AdminReply, AdminRequest, Peer};
 use countersign_profile::Name;
-use countersign_sandbox::model::ChallengeBinding;
 use serde_json::json;
 
-use crate::backend::LONGEST_TTL;
-use crate::challenges::ToIssue;
 use crate::decision::Verifiers;
-use crate::{names, outcome};
+use crate::issuing::{Asked, Issued, NotIssued};
+use crate::{outbox, outcome};
 
 /// Answers one question.
 pub(crate) async fn answer(
@@ -26,11 +24,21 @@ pub(crate) async fn answer(
             Err(error) => AdminReply::Refused { message: error.to_string() },
         },
         AdminRequest::IssueChallenge { profile, names, device_id, ttl } => {
-            let asked = Asked { profile, names, device_id, ttl: ttl.into() };
-            match issue(verifiers, peer, asked, now).await {
-                Ok(reply) => reply,
-                Err(message) => AdminReply::Refused { message },
-            }
+            let asked = read_names(&names).map(|names| Asked {
+                profile,
+                names,
+                device_id,
+                ttl: ttl.into(),
+                requester: format!("uid {}", peer.uid),
+                media_type: None,
+                body: Vec::new(),
+                attributes: Vec::new(),
+            });
+            let issued = match asked {
+                Ok(asked) => issue(verifiers, asked, now).await,
+                Err(invalid) => Err(invalid),
+            };
+            issued.unwrap_or_else(|error| AdminReply::Refused { message: error.to_string() })
         }
         AdminRequest::Requests { .. }
         | AdminRequest::Request { .. }
@@ -41,83 +49,28 @@ pub(crate) async fn answer(
     }
 }
 
-struct Asked {
-    profile: String,
-    names: Vec<String>,
-    device_id: Option<String>,
-    ttl: u64,
-}
-
 async fn issue(
     verifiers: &Verifiers,
-    peer: Peer,
     asked: Asked,
     now: u64,
-) -> Result<AdminReply, String> {
-    let profile = verifiers.profiles.get(&asked.profile).ok_or_else(|| {
-        format!(
-            "there is no profile `{}`; there are: {}",
-            asked.profile,
-            verifiers.profiles.keys().cloned().collect::<Vec<_>>().join(", ")
-        )
-    })?;
-    let keepers: Vec<&String> = profile
-        .verifiers
-        .initial
-        .iter()
-        .filter(|name| {
-            verifiers.plugins.get(*name).is_some_and(|found| found.plugin.grants().challenges)
-        })
-        .collect();
-    let plugin = match keepers.as_slice() {
-        [one] => (*one).clone(),
-        [] => {
-            return Err(format!(
-                "no verifier of profile `{}` redeems challenges; grant one with `challenges = true` \
-                 under `[plugin.NAME.grants]`",
-                asked.profile
-            ));
-        }
-        several => {
-            return Err(format!(
-                "several verifiers of profile `{}` redeem challenges ({several:?}); a request \
-                 carries only one",
-                asked.profile
-            ));
-        }
-    };
+) -> Result<AdminReply, NotIssued> {
     if asked.names.is_empty() {
-        return Err("name what the challenge is for, such as --name CN=device-17; a challenge \
-                    without names vouches for no names"
-            .to_owned());
+        return Err(NotIssued::Invalid(
+            "name what the challenge is for, such as --name CN=device-17; a challenge without names \
+             vouches for no names"
+                .to_owned(),
+        ));
     }
-    if !(1..=LONGEST_TTL).contains(&asked.ttl) {
-        return Err(format!("a challenge lives 1 to {LONGEST_TTL} seconds, not {}", asked.ttl));
-    }
-    let bound_names = asked
-        .names
-        .iter()
-        .map(|text| {
-            let name: Name =
-                text.parse().map_err(|error| format!("`{text}` is no name: {error}"))?;
-            Ok(names::to_plugin(&name))
-        })
-        .collect::<Result<Vec<_>, String>>()?;
-    let binding =
-        ChallengeBinding { names: bound_names, device_id: asked.device_id, attributes: Vec::new() };
-    countersign_sandbox::model::check_binding(&binding).map_err(|error| error.to_string())?;
-    let to_issue = ToIssue {
-        plugin,
-        profile: asked.profile.clone(),
-        binding,
-        issued_by: format!("uid {}", peer.uid),
-        ttl: asked.ttl,
+    let Issued { text, expires } = verifiers.issue(asked, now).await?;
+    Ok(AdminReply::Challenge { text, expires_at: expires })
+}
+
+fn read_names(names: &[String]) -> Result<Vec<Name>, NotIssued> {
+    let read = |text: &String| {
+        text.parse()
+            .map_err(|error| NotIssued::Invalid(format!("`{text}` is no name: {error}")))
     };
-    let (text, expires_at) =
-        verifiers.challenges.issue(to_issue, now).await.map_err(|error| error.to_string())?;
-    tracing::info!(uid = peer.uid, profile = asked.profile, names = ?asked.names, expires_at,
-        "a challenge was issued");
-    Ok(AdminReply::Challenge { text, expires_at })
+    names.iter().map(read).collect()
 }
 
 async fn status(verifiers: &Verifiers) -> AdminReply {
@@ -128,6 +81,7 @@ async fn status(verifiers: &Verifiers) -> AdminReply {
         "detail": detail,
         "profiles": verifiers.profiles.keys().collect::<Vec<_>>(),
         "plugins": plugins(verifiers),
+        "outcomes": outbox::facts(verifiers).await,
         "config-digest": hex::encode(verifiers.config_digest),
     }))
 }
@@ -151,6 +105,8 @@ fn plugins(verifiers: &Verifiers) -> serde_json::Value {
                     "log": grants.log,
                     "kv": grants.kv,
                     "challenges": grants.challenges,
+                    "hosts": plugin.hosts().map(ToString::to_string).collect::<Vec<_>>(),
+                    "secrets": plugin.secrets().collect::<Vec<_>>(),
                     "exactly-as-requested": grants.exactly_as_requested,
                 },
                 "vouches-from-user-attributes": description.vouches_from_user_attributes,
@@ -182,6 +138,7 @@ pub(crate) fn metrics(verifiers: &Verifiers) -> String {
             u8::from(installed.plugin.is_suspended())
         ));
     }
+    verifiers.counters.write(&mut text);
     text.push_str(&format!(
         "# HELP countersign_verify_store_commits Group commits.\n\
          # TYPE countersign_verify_store_commits counter\n\

@@ -20,7 +20,17 @@ pub(crate) struct RequestBackend {
     pub(crate) kv: Kv,
     /// The request's own hash: a challenge held by it is not "used".
     pub(crate) info_sha256: Option<[u8; 32]>,
+    /// Who a challenge may be made for; none while requests are judged.
+    pub(crate) issuing: Option<Issuing>,
     pub(crate) now: u64,
+}
+
+/// For whom a challenge is made.
+#[derive(Debug)]
+pub(crate) struct Issuing {
+    pub(crate) requester: String,
+    /// Seconds.
+    pub(crate) longest_ttl: u64,
 }
 
 impl Backend for RequestBackend {
@@ -61,12 +71,16 @@ impl Backend for RequestBackend {
         ttl: Duration,
     ) -> Answer<'a, Result<IssuedChallenge, IssueRefusal>> {
         Box::pin(async move {
+            // The sandbox lets nobody here from another call; a second lock on the same door.
+            let issuing = self.issuing.as_ref().ok_or_else(|| {
+                IssueRefusal::Invalid("no challenge was asked for in this call".to_owned())
+            })?;
             let to_issue = ToIssue {
                 plugin: plugin.to_owned(),
                 profile: profile.to_owned(),
                 binding,
-                issued_by: format!("plug-in {plugin}"),
-                ttl: ttl.as_secs().clamp(1, LONGEST_TTL),
+                issued_by: issuing.requester.clone(),
+                ttl: ttl.as_secs().clamp(1, issuing.longest_ttl.min(LONGEST_TTL)),
             };
             match self.challenges.issue(to_issue, self.now).await {
                 Ok((text, expires)) => {

@@ -131,7 +131,7 @@ impl Challenges {
         let mac = self.key.mac(profile, &normalised(text));
         let plugin = plugin.to_owned();
         self.store
-            .try_read(move |connection| {
+            .look_up(move |connection| {
                 let mut statement = connection.prepare_cached(
                     "SELECT names, device_id, attributes, expires, state, info_sha256, held_until
                      FROM challenge WHERE mac = ?1 AND plugin = ?2",

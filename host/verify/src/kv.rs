@@ -39,7 +39,7 @@ impl Kv {
         let (plugin, name) = (plugin.to_owned(), key.to_owned());
         let column_key = Arc::clone(&self.key);
         self.store
-            .read(move |connection| {
+            .look_up(move |connection| {
                 let sealed = connection
                     .prepare_cached(
                         "SELECT value FROM kv

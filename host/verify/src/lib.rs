@@ -9,20 +9,31 @@
 //! | `question` | a CSR as a plug-in sees it; no guest needs an ASN.1 parser |
 //! | `decision` | all verifiers asked, their word intersected with the profile, committed, sealed |
 //! | `challenges` | one-time challenges: issued, staged, bound to one request, spent |
+//! | `issuing` | the one way to a challenge, for admins and device managements |
+//! | `renewal` | renewals, validated here and nowhere else |
 //! | `kv` | the plug-ins' key-value spaces |
 //! | `outcome` | what became of approvals; revocation orders |
+//! | `outbox` | verifiers are told what became of their approvals |
+//! | `mdm` | where device managements fetch challenges |
+//! | `counters` | what metrics count |
 //! | `admin` | questions of the command line |
 
 mod admin;
 mod backend;
+mod certificate;
 mod challenges;
+mod counters;
 mod decision;
 mod denials;
+mod issuing;
 mod kv;
 mod logging;
+mod mdm;
 mod names;
+mod outbox;
 mod outcome;
 mod question;
+mod renewal;
 mod schema;
 mod start;
 

@@ -297,6 +297,3 @@ async fn delivered(
 fn refused(code: &'static str, detail: impl Into<String>) -> NotValid {
     NotValid::Refused { code, detail: detail.into() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -10,20 +10,23 @@ use std::time::Duration;
 use countersign_catalog::{Catalog, pool_size};
 use countersign_config::{Config, Loaded, Mode, User};
 use countersign_ipc::{
-    AdminRequest, ApprovalKey, Client, Peer, PeerRules, Role, Server, VerifyReply, VerifyRequest,
+    AdminRequest, ApprovalKey, Client, OutcomeRecord, Peer, PeerRules, Role, Server, VerifyReply, VerifyRequest,
     bind, own_uid,
 };
 use countersign_sandbox::{ChildCompiler, Compiler, Sandbox};
 use countersign_store::{ColumnKey, Owner, Store};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::challenges::{self, ChallengeKey, Challenges};
+use crate::counters::Counters;
 use crate::decision::{Installed, Verifiers};
 use crate::denials::Denials;
 use crate::kv::{self, Kv};
+use crate::renewal::Renewals;
+use crate::mdm::{self, Mdm};
 use crate::schema::SCHEMA;
-use crate::{admin, logging, outcome};
+use crate::{admin, logging, outbox, outcome};
 
 /// The pause between two sweeps of what has expired.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
@@ -46,7 +49,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    fn of<E: fmt::Display>(what: impl fmt::Display) -> impl Fn(E) -> Self {
+    pub(crate) fn of<E: fmt::Display>(what: impl fmt::Display) -> impl Fn(E) -> Self {
         move |error| Self::Unusable { what: what.to_string(), why: error.to_string() }
     }
 
@@ -88,6 +91,7 @@ pub fn run(config: &Path) -> Result<(), StartError> {
     }
     logging::begin();
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(StartError::of("the runtime"))?;
@@ -100,6 +104,11 @@ async fn verify(loaded: &Loaded) -> Result<(), StartError> {
     let (frames, questions) = (config.sockets.verify(), config.sockets.verify_admin());
     let frame_listener = bind(&frames).map_err(StartError::of(frames.display()))?;
     let admin_listener = bind(&questions).map_err(StartError::of(questions.display()))?;
+
+    let mdm = match (Mdm::open(config, &verifiers)?, &config.verify.mdm) {
+        (Some(mdm), Some(settings)) => Some((mdm, mdm::Listener::bind(settings).await?)),
+        _ => None,
+    };
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
@@ -128,6 +137,13 @@ async fn verify(loaded: &Loaded) -> Result<(), StartError> {
         let (address, verifiers) = (address.address(), Arc::clone(&verifiers));
         tasks.spawn(serve_metrics(address, verifiers, stopped.clone()).await?);
     }
+    if let Some((mdm, listener)) = mdm {
+        if let Some(listen) = listener.address() {
+            tracing::info!(%listen, "serving device managements");
+        }
+        tasks.spawn(listener.serve(mdm, stopped.clone()));
+    }
+    tasks.spawn(outbox::run(Arc::clone(&verifiers), stopped.clone()));
     tasks.spawn(sweep(verifiers.store.clone(), stopped));
     tracing::info!(
         mode = %config.mode,
@@ -176,13 +192,36 @@ async fn answer(verifiers: &Verifiers, request: VerifyRequest) -> VerifyReply {
             let detail = verifiers.why_not_ready().await;
             return VerifyReply::Healthy { ready: detail.is_empty(), detail };
         }
-        VerifyRequest::Outcome(record) => outcome::take(&verifiers.store, record).await,
+        VerifyRequest::Outcome(record) => {
+            let taken = outcome::take(&verifiers.store, vec![record]).await;
+            verifiers.outcomes_came.notify_one();
+            taken
+        }
+        VerifyRequest::Outcomes(records) => return outcomes(verifiers, records).await,
         VerifyRequest::Order(order) => outcome::keep_order(&verifiers.store, order, now).await,
+        VerifyRequest::RevocationList(part) => {
+            return match verifiers.renewals.take(part, now) {
+                Ok(()) => VerifyReply::Done,
+                Err(detail) => VerifyReply::Unavailable { retry_after: 60, detail },
+            };
+        }
     };
     match kept {
         Ok(()) => VerifyReply::Done,
         Err(error) => VerifyReply::Unavailable { retry_after: 10, detail: error.to_string() },
     }
+}
+
+/// One transaction for all of them, so one answer fits each.
+async fn outcomes(verifiers: &Verifiers, records: Vec<OutcomeRecord>) -> VerifyReply {
+    let count = records.len();
+    let taken = outcome::take(&verifiers.store, records).await;
+    verifiers.outcomes_came.notify_one();
+    let reply = match taken {
+        Ok(()) => VerifyReply::Done,
+        Err(error) => VerifyReply::Unavailable { retry_after: 10, detail: error.to_string() },
+    };
+    VerifyReply::Each(vec![reply; count])
 }
 
 async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {
@@ -213,6 +252,10 @@ async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {
         approval_lifetime: config.approval.lifetime_seconds.into(),
         config_digest: loaded.digest,
         denials: Denials::to(sign),
+        counters: Counters::default(),
+        outcomes_came: Notify::new(),
+        renewals: Renewals::from_config(config)
+            .map_err(|(what, why)| StartError::Unusable { what, why })?,
     })
 }
 
@@ -260,7 +303,12 @@ async fn sweep(store: Store, mut stop: watch::Receiver<bool>) {
     loop {
         let now = now();
         let swept = store
-            .write(move |tx| Ok((challenges::sweep(tx, REMEMBER, now)?, kv::sweep(tx, now)?)))
+            .write(move |tx| {
+                challenges::sweep(tx, REMEMBER, now)?;
+                kv::sweep(tx, now)?;
+                outbox::sweep(tx, now)?;
+                mdm::quota::sweep(tx, now)
+            })
             .await;
         if let Err(error) = swept {
             tracing::warn!(%error, "what has expired could not be removed");
@@ -283,8 +331,14 @@ async fn wait_for_signal() -> Result<(), StartError> {
 }
 
 /// Seconds since 1970 UTC.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+/// Threads of the runtime: half of the cores. Three processes share them with the threads of their
+/// tokens and databases, and a thread that sleeps costs more to wake than most requests take.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
