@@ -1,7 +1,11 @@
 //! Meaning: what a well-formed file must not say.
 
+mod mdm;
+mod plugin;
+mod principal;
 mod profile;
 mod separation;
+mod token;
 
 use std::collections::BTreeMap;
 
@@ -21,11 +25,16 @@ pub(crate) fn problems(config: &Config, places: &Places) -> Vec<Draft> {
     let mut rules = Rules { config, places, drafts: Vec::new() };
     rules.names();
     rules.listener();
+    rules.source_header();
     rules.aliases();
     rules.authorities();
     rules.profiles();
     rules.plugins();
+    rules.plugin_powers();
+    rules.mdm();
     rules.separate();
+    rules.principals();
+    rules.tokens();
     if config.mode == Mode::Production {
         rules.users();
         rules.keys_on_hardware();
@@ -57,6 +66,21 @@ pub(crate) fn findings(config: &Config) -> Vec<Finding> {
             "put a reverse proxy in front, and listen on loopback or a Unix socket",
         );
     }
+    if config.mode == Mode::Production
+        && config.serve.listen.is_local()
+        && config.serve.source_header.is_none()
+    {
+        add(
+            None,
+            Severity::Medium,
+            "one-source-for-all",
+            "behind the reverse proxy all devices are one source: one of them can spend the \
+             budget for failures of all"
+                .into(),
+            "let the proxy set a header, such as x-forwarded-for, and name it in \
+             serve.source-header",
+        );
+    }
     if config.sign.checkpoint.file.starts_with(&config.sign.state) {
         add(
             None,
@@ -66,6 +90,8 @@ pub(crate) fn findings(config: &Config) -> Vec<Finding> {
             "set sign.checkpoint.file to a place outside sign.state, best on another disk",
         );
     }
+    findings.extend(profile::legacy_findings(config));
+    findings.extend(plugin::findings(config));
     findings
 }
 
@@ -85,9 +111,14 @@ impl Rules<'_> {
     fn names(&mut self) {
         let config = self.config;
         let sections = [
-            ("authority", config.authority.keys().collect::<Vec<_>>()),
+            ("token", config.token.keys().collect::<Vec<_>>()),
+            ("authority", config.authority.keys().collect()),
             ("plugin", config.plugin.keys().collect()),
             ("profile", config.profile.keys().collect()),
+            (
+                "verify.mdm.credential",
+                config.verify.mdm.iter().flat_map(|mdm| mdm.credential.keys()).collect(),
+            ),
         ];
         for (section, names) in sections {
             for name in names {
@@ -132,6 +163,24 @@ impl Rules<'_> {
                     "tls-on-unix-socket",
                     "a Unix socket has no TLS: the reverse proxy in front of it does",
                     "remove [serve.tls], or listen on an IP address",
+                ),
+            );
+        }
+    }
+
+    /// Whoever can connect can write any header: only a proxy on this host is believed.
+    fn source_header(&mut self) {
+        let serve = &self.config.serve;
+        if let Some(header) = &serve.source_header
+            && !serve.listen.is_local()
+        {
+            self.add(
+                "serve.source-header",
+                BadValue::new(
+                    "source-header-from-anyone",
+                    format!("anyone who can connect to `{}` could write `{header}`", serve.listen),
+                    "remove it: without a proxy the address of the connection is the source; or \
+                     listen on loopback or `unix:/path` behind a reverse proxy that sets it",
                 ),
             );
         }
