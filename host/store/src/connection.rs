@@ -11,8 +11,9 @@ use crate::{Owner, StoreError, place};
 /// How long a connection waits for a lock of another process (a backup, `ledger verify`).
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// What a WAL file is cut back to when SQLite starts it anew, octets.
-const WAL_KEPT: i64 = 4 * 1024 * 1024;
+/// What a WAL file is cut back to when SQLite starts it anew, octets: more than it holds when it is
+/// copied under load, because octets that are there already are synced faster than new ones.
+const WAL_KEPT: i64 = 24 * 1024 * 1024;
 
 /// The only connection that writes. Refuses a foreign file before it changes anything in it.
 pub(crate) fn open_writer(path: &Path, owner: Owner) -> Result<Connection, StoreError> {

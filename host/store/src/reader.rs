@@ -52,12 +52,12 @@ impl Readers {
             // The one before was lost to a panic or an error.
             None => connection::open_reader(&self.path)?,
         };
-        connection.execute_batch("BEGIN").map_err(StoreError::from)?;
+        statement(&connection, "BEGIN")?;
         let result = catch_unwind(AssertUnwindSafe(|| work(&connection))).unwrap_or_else(|panic| {
             tracing::error!(panic = panic_text(&*panic), "a database read panicked");
             Err(E::from(StoreError::JobPanicked))
         });
-        if connection.execute_batch("ROLLBACK").is_ok() && !self.places.is_closed() {
+        if statement(&connection, "ROLLBACK").is_ok() && !self.places.is_closed() {
             self.idle().push(connection);
         }
         drop(place);
@@ -81,4 +81,9 @@ impl Readers {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn statement(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }

@@ -40,7 +40,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue: 1024, batch: 128, wait: Duration::from_secs(5), readers: 4, wal_frames: 8192 }
+        Self { queue: 1024, batch: 128, wait: Duration::from_secs(5), readers: 4, wal_frames: 4096 }
     }
 }
 
@@ -226,6 +226,27 @@ impl Store {
         tokio::task::spawn_blocking(move || inner.readers.run(place, work))
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// A look-up of a few rows by key, on the calling thread: handing it to another one costs more
+    /// than it takes. What may read much belongs to [`Store::read`].
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn look_up<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E>,
+        E: From<StoreError>,
+    {
+        let inner = &*self.inner;
+        let place = match inner.readers.place_now()? {
+            Some(place) => place,
+            None => inner.readers.place(inner.options.wait).await.inspect_err(|error| {
+                Counters::count(&inner.counters.busy, usize::from(error.is_transient()));
+            })?,
+        };
+        Counters::count(&inner.counters.reads, 1);
+        inner.readers.run(place, work)
     }
 
     /// [`Store::read`] for threads outside an async runtime.

@@ -13,6 +13,9 @@ use crate::metrics::Counters;
 use crate::place::Lock;
 use crate::{Options, StoreError};
 
+/// Commits between two looks at the length of the WAL.
+const LOOK_EVERY: u32 = 16;
+
 /// After this long without a job the WAL is copied into the database, when nobody waits.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -40,6 +43,7 @@ impl Writer {
         let mut messages = Vec::new();
         let mut jobs = Vec::new();
         let mut wal_has_news = false;
+        let mut unlooked = 0;
         loop {
             match self.wait(&mut messages, wal_has_news) {
                 Next::End => break,
@@ -56,8 +60,12 @@ impl Writer {
                     }
                     self.work_off(&mut jobs);
                     wal_has_news = true;
-                    if self.wal_frames() >= self.options.wal_frames {
-                        self.copy_wal();
+                    unlooked += 1;
+                    if unlooked == LOOK_EVERY {
+                        unlooked = 0;
+                        if self.wal_frames() >= self.options.wal_frames {
+                            self.copy_wal();
+                        }
                     }
                 }
             }
@@ -161,8 +169,10 @@ fn run_batch(
 ) -> (Vec<Box<dyn Job>>, Result<(), StoreError>) {
     let mut done = Vec::with_capacity(waiting.len());
     let mut kept = 0;
+    // A job that has the transaction for itself needs no savepoint: undone alone, it is all undone.
+    let undo = if waiting.len() == 1 { Undo::Transaction } else { Undo::Savepoint };
     for mut job in waiting {
-        let ran = run_one(&tx, &mut *job);
+        let ran = run_one(&tx, &mut *job, undo);
         done.push(job);
         match ran {
             Ok(well) => kept += usize::from(well),
@@ -181,9 +191,18 @@ fn run_batch(
     (done, committed)
 }
 
+/// How the work of one job is undone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    Savepoint,
+    Transaction,
+}
+
 /// Whether the job's work is kept. An error means that the whole transaction is lost.
-fn run_one(tx: &Transaction<'_>, job: &mut dyn Job) -> Result<bool, StoreError> {
-    tx.prepare_cached("SAVEPOINT job")?.execute([])?;
+fn run_one(tx: &Transaction<'_>, job: &mut dyn Job, undo: Undo) -> Result<bool, StoreError> {
+    if undo == Undo::Savepoint {
+        tx.prepare_cached("SAVEPOINT job")?.execute([])?;
+    }
     let ran = job.run(tx);
     // Out of room or out of memory, SQLite rolls back everything by itself.
     if tx.is_autocommit() {
@@ -192,10 +211,19 @@ fn run_one(tx: &Transaction<'_>, job: &mut dyn Job) -> Result<bool, StoreError> 
             Ran::Badly(_) | Ran::Well => StoreError::TransactionLost,
         });
     }
-    if let Ran::Badly(_) = ran {
-        tx.prepare_cached("ROLLBACK TO job")?.execute([])?;
+    match (undo, &ran) {
+        (Undo::Transaction, Ran::Well) => {}
+        (Undo::Transaction, Ran::Badly(_)) => {
+            // What commits afterwards is an empty transaction.
+            tx.execute_batch("ROLLBACK; BEGIN")?;
+        }
+        (Undo::Savepoint, ran) => {
+            if let Ran::Badly(_) = ran {
+                tx.prepare_cached("ROLLBACK TO job")?.execute([])?;
+            }
+            tx.prepare_cached("RELEASE job")?.execute([])?;
+        }
     }
-    tx.prepare_cached("RELEASE job")?.execute([])?;
     Ok(matches!(ran, Ran::Well))
 }
 
