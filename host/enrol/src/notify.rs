@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_fail_points::{Point, reached};
-use countersign_ipc::{Client, DenialRecord, OutcomeRecord, SignReply, SignRequest, VerifyReply, VerifyRequest};
+use countersign_ipc::{
+    Client, DenialRecord, OutcomeRecord, SignReply, SignRequest, VerifyReply, VerifyRequest,
+};
 use countersign_store::rusqlite::params;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -112,15 +114,18 @@ impl Outbox {
         );
         let mut deliveries: Vec<Delivery> = told_verify.into_iter().chain(told_sign).collect();
         for Letter { sequence, enrolment, message } in orders {
-            let result = deliver(&self.peers, &message).await.map_err(|error| {
-                format!("enrolment {}: {error}", hex::encode(enrolment))
-            });
+            let result = deliver(&self.peers, &message)
+                .await
+                .map_err(|error| format!("enrolment {}: {error}", hex::encode(enrolment)));
             deliveries.push(Delivery { sequence, result });
         }
         let (mut done, mut all) = (Vec::new(), true);
         for Delivery { sequence, result } in deliveries {
             match result {
-                Ok(()) => done.push(sequence),
+                Ok(()) => {
+                    reached(Point::OutboxDelivered);
+                    done.push(sequence);
+                }
                 Err(error) => {
                     all = false;
                     self.metrics.not_delivered();
@@ -250,7 +255,11 @@ async fn to_verify(
     client: &Client<VerifyRequest, VerifyReply>,
     message: &VerifyRequest,
 ) -> Result<(), String> {
-    client.call(message, DELIVERY).await.map_err(|error| error.to_string()).and_then(taken_by_verify)
+    client
+        .call(message, DELIVERY)
+        .await
+        .map_err(|error| error.to_string())
+        .and_then(taken_by_verify)
 }
 
 async fn to_sign(

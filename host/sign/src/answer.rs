@@ -1,7 +1,7 @@
 //! What `serve` and `verify` may ask, and who of them what. Each message has its line here;
 //! there is no other.
 
-use countersign_ipc::{DenialRecord, Peer, Role, SignReply, SignRequest};
+use countersign_ipc::{DenialRecord, OutcomeRecord, Peer, Role, SignReply, SignRequest};
 use countersign_ledger::{self as ledger, Station};
 
 use crate::book::{BookError, Taken};
@@ -20,14 +20,11 @@ impl Process {
         }
         match request {
             SignRequest::Countersign { sealed, csr } => self.countersign(&sealed, &csr.0).await,
-            SignRequest::Outcome(record) => {
-                let outcome = record.outcome;
-                let taken = self.book.settle(record).await;
-                if let Ok(Ok(Taken::Now)) = taken {
-                    self.metrics.outcome(outcome);
-                }
-                self.done(taken)
-            }
+            SignRequest::Outcome(record) => match self.outcomes(vec![record]).await.pop() {
+                Some(reply) => reply,
+                None => self.refused(Refused::new("outcome-missing", "no answer for an outcome")),
+            },
+            SignRequest::Outcomes(records) => SignReply::Each(self.outcomes(records).await),
             SignRequest::Denied(record) => self.denied(peer.role, record).await,
             SignRequest::Order(order) => {
                 let taken = self.book.order(order).await;
@@ -41,6 +38,30 @@ impl Process {
                 Err(error) => self.unavailable(&error.into()),
             },
             SignRequest::Health => self.health().await,
+        }
+    }
+
+    async fn outcomes(&self, records: Vec<OutcomeRecord>) -> Vec<SignReply> {
+        match self.book.settle(records.clone()).await {
+            Ok(taken) => records
+                .into_iter()
+                .zip(taken)
+                .map(|(record, taken)| {
+                    if let Ok(Taken::Now) = taken {
+                        self.metrics.outcome(record.outcome);
+                    }
+                    self.done(Ok(taken))
+                })
+                .collect(),
+            // One that cannot be written must not hold up the others.
+            Err(_) if records.len() > 1 => {
+                let mut replies = Vec::with_capacity(records.len());
+                for record in records {
+                    replies.extend(Box::pin(self.outcomes(vec![record])).await);
+                }
+                replies
+            }
+            Err(error) => vec![self.unavailable(&error)],
         }
     }
 
@@ -157,6 +178,7 @@ fn may_ask(role: Role, request: &SignRequest) -> bool {
             Role::Serve,
             SignRequest::Countersign { .. }
             | SignRequest::Outcome(_)
+            | SignRequest::Outcomes(_)
             | SignRequest::Denied(_)
             | SignRequest::Order(_)
             | SignRequest::Unsettled
@@ -167,7 +189,10 @@ fn may_ask(role: Role, request: &SignRequest) -> bool {
         }
         (
             Role::Verify,
-            SignRequest::Countersign { .. } | SignRequest::Outcome(_) | SignRequest::Unsettled,
+            SignRequest::Countersign { .. }
+            | SignRequest::Outcome(_)
+            | SignRequest::Outcomes(_)
+            | SignRequest::Unsettled,
         )
         | (Role::Sign | Role::Admin, _) => false,
     }

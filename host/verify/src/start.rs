@@ -10,8 +10,8 @@ use std::time::Duration;
 use countersign_catalog::{Catalog, pool_size};
 use countersign_config::{Config, Loaded, Mode, User};
 use countersign_ipc::{
-    AdminRequest, ApprovalKey, Client, OutcomeRecord, Peer, PeerRules, Role, Server, VerifyReply, VerifyRequest,
-    bind, own_uid,
+    AdminRequest, ApprovalKey, Client, OutcomeRecord, Peer, PeerRules, Role, Server, VerifyReply,
+    VerifyRequest, bind, own_uid,
 };
 use countersign_sandbox::{ChildCompiler, Compiler, Sandbox};
 use countersign_store::{ColumnKey, Owner, Store};
@@ -23,8 +23,8 @@ use crate::counters::Counters;
 use crate::decision::{Installed, Verifiers};
 use crate::denials::Denials;
 use crate::kv::{self, Kv};
-use crate::renewal::Renewals;
 use crate::mdm::{self, Mdm};
+use crate::renewal::Renewals;
 use crate::schema::SCHEMA;
 use crate::{admin, logging, outbox, outcome};
 
@@ -212,16 +212,25 @@ async fn answer(verifiers: &Verifiers, request: VerifyRequest) -> VerifyReply {
     }
 }
 
-/// One transaction for all of them, so one answer fits each.
+/// One transaction for all of them; each by itself where that fails, so that one which cannot be
+/// kept does not hold up the others.
 async fn outcomes(verifiers: &Verifiers, records: Vec<OutcomeRecord>) -> VerifyReply {
-    let count = records.len();
-    let taken = outcome::take(&verifiers.store, records).await;
+    let mut replies = Vec::with_capacity(records.len());
+    match outcome::take(&verifiers.store, records.clone()).await {
+        Ok(()) => replies.resize(records.len(), VerifyReply::Done),
+        Err(_) => {
+            for record in records {
+                replies.push(match outcome::take(&verifiers.store, vec![record]).await {
+                    Ok(()) => VerifyReply::Done,
+                    Err(error) => {
+                        VerifyReply::Unavailable { retry_after: 10, detail: error.to_string() }
+                    }
+                });
+            }
+        }
+    }
     verifiers.outcomes_came.notify_one();
-    let reply = match taken {
-        Ok(()) => VerifyReply::Done,
-        Err(error) => VerifyReply::Unavailable { retry_after: 10, detail: error.to_string() },
-    };
-    VerifyReply::Each(vec![reply; count])
+    VerifyReply::Each(replies)
 }
 
 async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {

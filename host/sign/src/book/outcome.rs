@@ -3,9 +3,10 @@
 use countersign_ipc::{EnrolmentId, OutcomeKind, OutcomeRecord, RevocationOrder};
 use countersign_ledger as ledger;
 use countersign_profile::Certificate;
-use countersign_store::rusqlite::{Connection, OptionalExtension as _, params};
+use countersign_store::rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::{Book, BookError, number};
+use crate::clock::Clock;
 use crate::digest::sha256;
 use crate::refusal::Refused;
 
@@ -39,70 +40,19 @@ struct Row {
 }
 
 impl Book {
-    /// Takes the end of an attempt: ledger entry, and the signed octets are scrubbed. May be told
-    /// more than once; another end than the first is refused.
+    /// Takes the ends of attempts: for each a ledger entry, and the signed octets are scrubbed. May
+    /// be told more than once; another end than the first is refused. Answers in the same order.
     ///
     /// # Errors
     /// [`BookError`]; nothing was taken then.
     pub(crate) async fn settle(
         &self,
-        record: OutcomeRecord,
-    ) -> Result<Result<Taken, Refused>, BookError> {
+        records: Vec<OutcomeRecord>,
+    ) -> Result<Vec<Result<Taken, Refused>>, BookError> {
         let (clock, lab) = (self.clock.clone(), self.lab);
         self.store
             .try_write(move |tx| {
-                let Some(row) = Row::of(tx, record.enrolment, record.attempt)? else {
-                    return Ok(Err(unknown()));
-                };
-                let told = match row.judge(&record) {
-                    Ok(told) => told,
-                    Err(refused) => return Ok(Err(refused)),
-                };
-                let certificate_sha256 = told.as_ref().map(|told| told.sha256);
-                let not_after = told.as_ref().and_then(|told| told.not_after).map(number);
-                let outcome = word(record.outcome);
-                if let Some(known) = row.outcome {
-                    return Ok(
-                        if known == outcome && row.certificate_sha256 == certificate_sha256 {
-                            Ok(Taken::Before)
-                        } else {
-                            Err(Refused::new(
-                                "settled-otherwise",
-                                format!("recorded is `{known}`, told is `{outcome}`"),
-                            ))
-                        },
-                    );
-                }
-                let now = clock.now();
-                let event = ledger::Event::Outcome(ledger::Outcome {
-                    enrolment: record.enrolment.0.into(),
-                    attempt: record.attempt,
-                    profile: record.profile.as_str().into(),
-                    outcome: match record.outcome {
-                        OutcomeKind::Issued => ledger::OutcomeKind::Issued,
-                        OutcomeKind::Refused => ledger::OutcomeKind::Refused,
-                        OutcomeKind::Withheld => ledger::OutcomeKind::Withheld,
-                        OutcomeKind::Abandoned => ledger::OutcomeKind::Abandoned,
-                    },
-                    certificate_sha256: certificate_sha256.map(Into::into),
-                    serial: told.and_then(|told| told.serial).map(Into::into),
-                    code: record.code.as_deref().map(Into::into),
-                });
-                ledger::append(tx, &event, now, lab)?;
-                tx.prepare_cached(
-                    "UPDATE signature SET outcome = ?3, certificate_sha256 = ?4, not_after = ?5,
-                         settled_at = ?6, cms = NULL
-                     WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
-                )?
-                .execute(params![
-                    record.enrolment.0,
-                    record.attempt,
-                    outcome,
-                    certificate_sha256,
-                    not_after,
-                    number(now)
-                ])?;
-                Ok(Ok(Taken::Now))
+                records.iter().map(|record| settle_one(tx, record, &clock, lab)).collect()
             })
             .await
     }
@@ -172,6 +122,64 @@ impl Book {
             })
             .await
     }
+}
+
+fn settle_one(
+    tx: &Transaction<'_>,
+    record: &OutcomeRecord,
+    clock: &Clock,
+    lab: bool,
+) -> Result<Result<Taken, Refused>, BookError> {
+    let Some(row) = Row::of(tx, record.enrolment, record.attempt)? else {
+        return Ok(Err(unknown()));
+    };
+    let told = match row.judge(record) {
+        Ok(told) => told,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let certificate_sha256 = told.as_ref().map(|told| told.sha256);
+    let not_after = told.as_ref().and_then(|told| told.not_after).map(number);
+    let outcome = word(record.outcome);
+    if let Some(known) = row.outcome {
+        return Ok(if known == outcome && row.certificate_sha256 == certificate_sha256 {
+            Ok(Taken::Before)
+        } else {
+            Err(Refused::new(
+                "settled-otherwise",
+                format!("recorded is `{known}`, told is `{outcome}`"),
+            ))
+        });
+    }
+    let now = clock.now();
+    let event = ledger::Event::Outcome(ledger::Outcome {
+        enrolment: record.enrolment.0.into(),
+        attempt: record.attempt,
+        profile: record.profile.as_str().into(),
+        outcome: match record.outcome {
+            OutcomeKind::Issued => ledger::OutcomeKind::Issued,
+            OutcomeKind::Refused => ledger::OutcomeKind::Refused,
+            OutcomeKind::Withheld => ledger::OutcomeKind::Withheld,
+            OutcomeKind::Abandoned => ledger::OutcomeKind::Abandoned,
+        },
+        certificate_sha256: certificate_sha256.map(Into::into),
+        serial: told.and_then(|told| told.serial).map(Into::into),
+        code: record.code.as_deref().map(Into::into),
+    });
+    ledger::append(tx, &event, now, lab)?;
+    tx.prepare_cached(
+        "UPDATE signature SET outcome = ?3, certificate_sha256 = ?4, not_after = ?5,
+             settled_at = ?6, cms = NULL
+         WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
+    )?
+    .execute(params![
+        record.enrolment.0,
+        record.attempt,
+        outcome,
+        certificate_sha256,
+        not_after,
+        number(now)
+    ])?;
+    Ok(Ok(Taken::Now))
 }
 
 impl Row {
