@@ -156,7 +156,7 @@ impl Book {
         let approval = proven.approval().clone();
         let (key, clock) = (Arc::clone(&self.column_key), self.clock.clone());
         self.store
-            .try_read(move |connection| {
+            .look_up(move |connection| {
                 match Found::of(connection, &approval, clock.now())? {
                     Found::Nothing => {}
                     Found::Sealed(sealed) => {

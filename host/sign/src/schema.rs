@@ -20,18 +20,19 @@ const SIGNATURES: Migration = Migration {
             spki_sha256        BLOB NOT NULL CHECK (length(spki_sha256) = 32),
             cms                BLOB,
             cms_sha256         BLOB NOT NULL CHECK (length(cms_sha256) = 32),
-            ledger_index       INTEGER NOT NULL UNIQUE,
+            -- In the order of signing, so that rows of one moment share a page.
+            ledger_index       INTEGER PRIMARY KEY,
             signed_at          INTEGER NOT NULL,
             outcome            TEXT
                 CHECK (outcome IN ('issued', 'refused', 'withheld', 'abandoned')),
             certificate_sha256 BLOB CHECK (length(certificate_sha256) = 32),
             not_after          INTEGER,
             settled_at         INTEGER,
-            PRIMARY KEY (enrolment, attempt),
+            UNIQUE (enrolment, attempt),
             CHECK ((outcome IS NULL) = (cms IS NOT NULL)),
             CHECK ((outcome IS NULL) = (settled_at IS NULL)),
             CHECK (outcome IS NOT 'issued' OR (certificate_sha256 IS NOT NULL AND not_after IS NOT NULL))
-        ) STRICT, WITHOUT ROWID;
+        ) STRICT;
         CREATE UNIQUE INDEX signature_unsettled ON signature (enrolment) WHERE outcome IS NULL;
         CREATE INDEX signature_by_time ON signature (signed_at);
 
