@@ -36,6 +36,9 @@ impl LogLine {
     }
 }
 
+/// Sets what the processes log.
+const LOG: &str = "COUNTERSIGN_LOG";
+
 /// A running child.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -67,7 +70,12 @@ impl Process {
         log: &mpsc::UnboundedSender<LogLine>,
     ) -> Result<Self, Failure> {
         let binary = beside(&format!("countersign-{name}"))?;
-        let mut child = Command::new(&binary)
+        let mut command = Command::new(&binary);
+        if name == "serve" && std::env::var_os(LOG).is_none() {
+            // Whoever watches wants to see each station, not only the answers.
+            command.env(LOG, "info,hyper=warn,rustls=warn,countersign_enrol=debug");
+        }
+        let mut child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
