@@ -15,6 +15,7 @@ use crate::config::{Parts, Plugin, Profile};
 use crate::installation::Installation;
 use crate::keys;
 use crate::process::Program;
+use crate::tokens::{Tokens, key_uri};
 
 /// Says what an [`Installation`] is to be like.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,16 @@ pub struct Builder {
     parts: Parts,
     binaries: BTreeMap<Program, PathBuf>,
     has_own_profiles: bool,
+    keys: KeyPlace,
+}
+
+/// Where the keys of the roles are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum KeyPlace {
+    #[default]
+    Files,
+    SoftHsm,
+    SoftHsmBehindShims,
 }
 
 impl Builder {
@@ -120,6 +131,21 @@ impl Builder {
         self
     }
 
+    /// Keys on SoftHSM2, for all roles: EA on a token of its own.
+    #[must_use]
+    pub fn softhsm(mut self) -> Self {
+        self.keys = KeyPlace::SoftHsm;
+        self
+    }
+
+    /// The same, with a module of ours before each token that misbehaves as tests tell it
+    /// ([`Tokens::shim`]).
+    #[must_use]
+    pub fn shims(mut self) -> Self {
+        self.keys = KeyPlace::SoftHsmBehindShims;
+        self
+    }
+
     /// Starts this binary in the place of the delivered one.
     #[must_use]
     pub fn binary(mut self, program: Program, path: &Path) -> Self {
@@ -150,11 +176,31 @@ impl Builder {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let serving = ca.serve(listener).await.expect("the lab CA serves");
         self.parts.ca_url = serving.certificate_url();
-        make_keys(&ca, place, self.algorithm);
+        if self.parts.profiles.iter().any(|profile| !profile.renewal.is_empty()) {
+            let line = format!("crl-url = \"{}\"\n", serving.crl_url());
+            self.parts.authority.push_str(&line);
+            self.parts.plugins.push(Plugin::renewal());
+        }
+        keys::make(&ca, &place.join("keys"), "client", KeySpec::EcP256, Role::TlsClient);
         make_secrets(place);
+        let tokens = match self.keys {
+            KeyPlace::Files => None,
+            KeyPlace::SoftHsm => Some(Tokens::create(place, false)),
+            KeyPlace::SoftHsmBehindShims => Some(Tokens::create(place, true)),
+        };
+        if let Some(tokens) = &tokens {
+            self.parts.ea_key = key_uri(Program::Sign, "ea");
+            self.parts.cep_key = key_uri(Program::Serve, "cep");
+            self.parts.rep_key = key_uri(Program::Serve, "rep");
+            self.parts.sections.push_str(&tokens.toml());
+        }
         let config = place.join("countersign.toml");
         keys::write_private(&config, self.parts.toml().as_bytes());
-        Installation::new(directory, config, ca, serving, self.binaries)
+        match &tokens {
+            None => make_keys(&ca, place, self.algorithm),
+            Some(tokens) => tokens.make_keys(&ca, place, &config, self.algorithm),
+        }
+        Installation::new(directory, config, ca, serving, self.binaries, tokens)
     }
 }
 
@@ -168,7 +214,6 @@ fn make_keys(ca: &LabCa, place: &Path, algorithm: Algorithm) {
     keys::make(ca, &folder, "ea", ea, Role::Ea);
     keys::make(ca, &folder, "cep", KeySpec::Rsa2048, Role::Cep);
     keys::make(ca, &folder, "rep", KeySpec::Rsa2048, Role::Rep);
-    keys::make(ca, &folder, "client", KeySpec::EcP256, Role::TlsClient);
 }
 
 fn make_secrets(place: &Path) {

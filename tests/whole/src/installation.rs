@@ -16,6 +16,7 @@ use crate::builder::Builder;
 use crate::device::{Answer, Device, Sent};
 use crate::http_client::{Connection, HttpReply, raw, raw_or_closed};
 use crate::process::{Ended, PATIENCE, Program, Running};
+use crate::tokens::Tokens;
 
 /// CERTSRV_E_SIGNATURE_POLICY_REQUIRED and CERTSRV_E_SIGNATURE_COUNT.
 pub(crate) const WITHOUT_COUNTERSIGNATURE: [u32; 2] = [0x8009_4809, 0x8009_480a];
@@ -29,6 +30,7 @@ pub struct Installation {
     // Before the directory: first the processes go, then their files.
     running: BTreeMap<Program, Running>,
     binaries: BTreeMap<Program, PathBuf>,
+    tokens: Option<Tokens>,
     serving: Option<Serving>,
     ca: LabCa,
     ca_address: std::net::SocketAddr,
@@ -56,6 +58,7 @@ impl Installation {
         ca: LabCa,
         serving: Serving,
         binaries: BTreeMap<Program, PathBuf>,
+        tokens: Option<Tokens>,
     ) -> Self {
         let ca_address = serving.address();
         // A config with faults has no digest; then no process starts that would ask for it.
@@ -64,6 +67,7 @@ impl Installation {
         Self {
             running: BTreeMap::new(),
             binaries,
+            tokens,
             serving: Some(serving),
             ca,
             ca_address,
@@ -97,6 +101,15 @@ impl Installation {
             RequestState::Pending | RequestState::Issued(_) => false,
         };
         self.ca_requests().iter().filter(|request| !is_probe(request)).count()
+    }
+
+    /// The tokens, where the keys are on some.
+    ///
+    /// # Panics
+    /// They are in files.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        self.tokens.as_ref().expect("the keys are on tokens")
     }
 
     /// The directory of everything.
@@ -164,14 +177,19 @@ impl Installation {
         }
     }
 
+    fn run(&self, program: Program) -> Running {
+        let environment = self.tokens.as_ref().map(Tokens::environment);
+        Running::start(program, self.binary(program), environment, &self.config)
+    }
+
     /// Starts one that will refuse to run, and says how it ended.
     pub async fn refused_start(&mut self, program: Program) -> Ended {
-        Running::start(program, self.binary(program), &self.config).ended().await
+        self.run(program).ended().await
     }
 
     /// Starts one and waits for nothing.
     pub fn spawn(&mut self, program: Program) {
-        let running = Running::start(program, self.binary(program), &self.config);
+        let running = self.run(program);
         assert!(self.running.insert(program, running).is_none(), "it runs already");
     }
 
@@ -442,6 +460,13 @@ impl Installation {
         let message = sent.message.clone();
         let reply = Connection::try_request(&self.address, "POST", &post, message).await?;
         Some(device.read(&sent, reply, &ra))
+    }
+
+    /// A device asks for its next certificate ([`Device::renewing`]).
+    pub async fn renew(&self, profile: &str, device: &Device) -> Answer {
+        let ra = self.ra(profile).await;
+        let sent = device.renewal(&ra);
+        device.read(&sent, self.send(profile, &sent).await, &ra)
     }
 
     /// A device asks what became of its request.

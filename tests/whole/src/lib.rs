@@ -25,18 +25,21 @@ mod keys;
 pub mod openssl;
 mod process;
 mod sweep;
+mod tokens;
 
 pub use binaries::{component, program};
 pub use builder::Builder;
 pub use config::{Plugin, Profile};
-pub use device::{Answer, Device, Issued, Sent};
+pub use device::{Answer, Device, Issued, Sent, csr};
 pub use http_client::{Connection, HttpReply};
 pub use installation::Installation;
 pub use process::{Ended, Program, Running};
 pub use sweep::Sweep;
+pub use tokens::Tokens;
 
 pub use countersign_ipc as ipc;
 pub use countersign_lab_ca as lab_ca;
+pub use countersign_pkcs11_shim as pkcs11_shim;
 pub use countersign_scep as scep;
 
 /// The profile of an installation that asks for none of its own.

@@ -64,7 +64,12 @@ pub struct Running {
 type Log = Arc<Mutex<Vec<String>>>;
 
 impl Running {
-    pub(crate) fn start(which: Program, binary: Option<&Path>, config: &Path) -> Self {
+    pub(crate) fn start(
+        which: Program,
+        binary: Option<&Path>,
+        environment: Option<(&'static str, &Path)>,
+        config: &Path,
+    ) -> Self {
         let mut child = Command::new(binary.map_or_else(|| program(which.name()), Path::to_owned))
             .arg("--config")
             .arg(config)
@@ -73,6 +78,7 @@ impl Running {
             .stderr(Stdio::piped())
             .env_remove("COUNTERSIGN_LOG")
             .env_remove("RUST_LOG")
+            .envs(environment)
             .kill_on_drop(true)
             .spawn()
             .expect("the process starts");
