@@ -17,10 +17,11 @@ mod process;
 mod token;
 
 pub use process::in_a_process;
-pub use token::init_token;
+pub use token::{import_public_rsa, init_token};
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -56,6 +57,7 @@ impl SoftHsm {
             tokens.display()
         );
         fs::write(&config, text).expect("the configuration is written");
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).expect("mode 0600");
         Self { config }
     }
 
@@ -70,16 +72,31 @@ impl SoftHsm {
     /// # Panics
     /// The helper is not built, or SoftHSM2 refuses.
     pub fn init_token(&self, label: &str, so_pin: &str, pin: &str) {
+        self.order(&["init", label, so_pin, pin]);
+    }
+
+    /// Puts the public half of an RSA key of exponent 65537 onto a token, under the label
+    /// `imported`, through the helper.
+    ///
+    /// # Panics
+    /// The helper is not built, or SoftHSM2 refuses.
+    pub fn import_public_rsa(&self, label: &str, pin: &str, modulus: &[u8]) {
+        let modulus: String = modulus.iter().map(|octet| format!("{octet:02x}")).collect();
+        self.order(&["import", label, pin, &modulus]);
+    }
+
+    fn order(&self, lines: &[&str]) {
         let mut child = Command::new(helper())
             .env(ENVIRONMENT, &self.config)
             .stdin(Stdio::piped())
             .spawn()
             .expect("the helper starts");
         let mut orders = child.stdin.take().expect("standard input is piped");
-        writeln!(orders, "{label}\n{so_pin}\n{pin}").expect("the helper listens");
+        writeln!(orders, "{}", lines.join("\n")).expect("the helper listens");
         drop(orders);
         let status = child.wait().expect("the helper ends");
-        assert!(status.success(), "the token `{label}` was not made: {status}");
+        // Not the lines after the first two: they hold PINs.
+        assert!(status.success(), "{:?}: {status}", lines.get(..2));
     }
 }
 

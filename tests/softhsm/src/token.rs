@@ -1,6 +1,7 @@
-//! Making a token, in a process whose environment names the tokens.
+//! Tokens, in a process whose environment names them.
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::object::{Attribute, KeyType, ObjectClass};
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 
@@ -9,10 +10,7 @@ use cryptoki::types::AuthPin;
 /// # Panics
 /// SoftHSM2 is not installed, or refuses.
 pub fn init_token(label: &str, so_pin: &str, pin: &str) {
-    let module = Pkcs11::new(crate::module()).expect("SoftHSM2 is loaded");
-    module
-        .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-        .expect("SoftHSM2 is initialised");
+    let module = initialised();
     // SoftHSM2 always has one more slot, for the next token.
     let slots = module.get_all_slots().expect("slots");
     let is_free = |slot: &&cryptoki::slot::Slot| {
@@ -27,4 +25,39 @@ pub fn init_token(label: &str, so_pin: &str, pin: &str) {
     // In this order: SoftHSM2 does not take it well when sessions close while the process ends.
     drop(session);
     module.finalize().expect("SoftHSM2 is finalised");
+}
+
+/// Puts the public half of an RSA key of exponent 65537 onto the token of this label.
+///
+/// # Panics
+/// There is no such token, or SoftHSM2 refuses.
+pub fn import_public_rsa(label: &str, pin: &str, modulus: &[u8]) {
+    let module = initialised();
+    let slots = module.get_slots_with_initialized_token().expect("slots");
+    let is_it = |slot: &&cryptoki::slot::Slot| {
+        module.get_token_info(**slot).is_ok_and(|token| token.label().trim_end() == label)
+    };
+    let slot = *slots.iter().find(is_it).expect("a token of this label");
+    let session = module.open_rw_session(slot).expect("a session");
+    session.login(UserType::User, Some(&AuthPin::new(pin.into()))).expect("the user logs in");
+    session
+        .create_object(&[
+            Attribute::Class(ObjectClass::PUBLIC_KEY),
+            Attribute::KeyType(KeyType::RSA),
+            Attribute::Token(true),
+            Attribute::Label(b"imported".to_vec()),
+            Attribute::Modulus(modulus.to_vec()),
+            Attribute::PublicExponent(vec![1, 0, 1]),
+        ])
+        .expect("the object is made");
+    drop(session);
+    module.finalize().expect("SoftHSM2 is finalised");
+}
+
+fn initialised() -> Pkcs11 {
+    let module = Pkcs11::new(crate::module()).expect("SoftHSM2 is loaded");
+    module
+        .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
+        .expect("SoftHSM2 is initialised");
+    module
 }
