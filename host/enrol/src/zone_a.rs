@@ -44,14 +44,21 @@ pub struct ZoneA {
     period: Duration,
     room: Arc<Semaphore>,
     budgets: Budgets,
+    unwraps: Counter,
     overruns: Counter,
 }
 
 impl ZoneA {
     /// A zone with whole budgets, whose metrics are in `registry`.
     pub fn new(limits: ZoneALimits, registry: &mut Registry) -> Self {
-        let overruns = Counter::default();
-        registry.sub_registry_with_prefix("countersign").register(
+        let (unwraps, overruns) = (Counter::default(), Counter::default());
+        let countersign = registry.sub_registry_with_prefix("countersign");
+        countersign.register(
+            "cep_unwraps",
+            "Envelopes that a CEP key was asked to unwrap",
+            unwraps.clone(),
+        );
+        countersign.register(
             "zone_a_overruns",
             "Failures that took longer than zone-a-milliseconds: raise it if this grows",
             overruns.clone(),
@@ -60,6 +67,7 @@ impl ZoneA {
             period: limits.period,
             room: Arc::new(Semaphore::new(limits.room)),
             budgets: Budgets::new(limits.budgets, registry),
+            unwraps,
             overruns,
         }
     }
@@ -83,6 +91,7 @@ impl ZoneA {
         let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
             return Err(Conclusion::busy(1, "too many messages that did not open are waiting"));
         };
+        self.unwraps.inc();
         Ok(Stay {
             begun: Instant::now(),
             period: self.period,

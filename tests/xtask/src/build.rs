@@ -7,8 +7,11 @@ use crate::command::{Failed, cargo, is_there, read, run, say, target_folder};
 const WASM: &str = "wasm32-wasip2";
 
 /// The first-party plug-ins: package and the file that cargo makes of it.
-const PLUGINS: [&str; 2] =
-    ["countersign-plugin-one-time-password", "countersign-plugin-renewal"];
+const PLUGINS: [&str; 3] = [
+    "countersign-plugin-one-time-password",
+    "countersign-plugin-renewal",
+    "countersign-plugin-webhook",
+];
 
 /// Everything that an installation is made of.
 pub(crate) fn all() -> Result<(), Failed> {
@@ -46,6 +49,11 @@ pub(crate) fn demo(arguments: &[String]) -> Result<(), Failed> {
         .args(["demo", "--plugin"])
         .arg(component)
         .args(arguments))
+}
+
+/// The comparison of times; it ends with an error where two failures can be told apart.
+pub(crate) fn timing(arguments: &[String]) -> Result<(), Failed> {
+    run(Command::new(target_folder()?.join("debug/countersign-timing")).args(arguments))
 }
 
 /// Adds the wasm target to the toolchain that rust-toolchain.toml names.

@@ -43,6 +43,13 @@ enum Task {
         /// Which of them; all if none is named.
         targets: Vec<String>,
     },
+    /// Ask of statistics whether failures to open an envelope can be told apart by their time;
+    /// 100,000 samples of each take about ten minutes, best on a quiet machine.
+    Timing {
+        /// Passed on; `cargo xtask timing -- --help` says what there is.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure whole enrolments beside micromdm's scepserver and step-ca, in one run and one table.
     Bench {
         /// Passed on to the bench.
@@ -56,6 +63,8 @@ fn main() -> ExitCode {
         Task::Build => build::all(),
         Task::Demo { arguments } => build::all().and_then(|()| build::demo(&arguments)),
         Task::Test => check::all(),
+        Task::Fuzz { seconds, targets } => fuzz::for_seconds(seconds, &targets),
+        Task::Timing { arguments } => build::all().and_then(|()| build::timing(&arguments)),
         Task::Bench { arguments } => packages::install()
             .and_then(|()| build::all())
             .and_then(|()| bench::run_in_its_own_network(&arguments)),

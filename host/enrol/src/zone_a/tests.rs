@@ -8,6 +8,7 @@ fn zone(room: usize) -> ZoneA {
         period: PERIOD,
         room: Arc::new(Semaphore::new(room)),
         budgets: ample(),
+        unwraps: Counter::default(),
         overruns: Counter::default(),
     }
 }

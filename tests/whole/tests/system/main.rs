@@ -11,9 +11,13 @@
 
 #[path = "../../../../host/scep/tests/forge/mod.rs"]
 mod forge;
+// The failures whose times are compared are the failures whose answers are.
+#[path = "../../../timing/src/classes.rs"]
+mod classes;
 #[path = "../../../../host/sandbox/tests/guests/mod.rs"]
 mod guests;
 
+mod access;
 mod bad_input;
 mod ca_faults;
 mod clients;
@@ -24,9 +28,12 @@ mod messages;
 mod not_served;
 mod processes_down;
 mod renewal;
+mod renewal_claims;
 mod start_gate;
 mod stolen_serve;
 mod tls;
+mod uniform_failure;
 mod verifier_words;
+mod webhook;
 mod wrong_certificates;
 mod zone_a;

@@ -7,7 +7,7 @@ use countersign_tests::{Connection, Device, HttpReply, Installation, PROFILE};
 use crate::{forge, messages};
 
 /// An answer without what may differ: the nonce of the server, and the signature over it.
-fn without_nonce_and_signature(reply: &HttpReply) -> Vec<u8> {
+pub(crate) fn without_nonce_and_signature(reply: &HttpReply) -> Vec<u8> {
     let mut body = reply.body.clone();
     body.truncate(body.len() - 256);
     let nonce = forge::oid(forge::SENDER_NONCE);
