@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use countersign_keys::Mode;
+use countersign_keys::{Mode, TokenPlace};
 
 use crate::authority::AuthoritySettings;
 use crate::load::{Loaded, load};
@@ -16,6 +16,7 @@ use crate::profile::ProfileSettings;
 use crate::secret::SecretRef;
 use crate::serve::ServeSettings;
 use crate::sign::SignSettings;
+use crate::token::TokenSettings;
 use crate::verify::VerifySettings;
 
 /// The configuration of one installation. `serve`, `verify` and `sign` read the same file, each
@@ -37,6 +38,9 @@ pub struct Config {
     pub sign: SignSettings,
     /// Sealed approvals: read by `verify` and `sign`.
     pub approval: ApprovalSettings,
+    /// PKCS#11 tokens by name.
+    #[serde(default)]
+    pub token: BTreeMap<String, TokenSettings>,
     /// Certification authorities by name.
     #[serde(default)]
     pub authority: BTreeMap<String, AuthoritySettings>,
@@ -56,6 +60,11 @@ impl Config {
     /// where there are none, all of meaning.
     pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
         load(path)
+    }
+
+    /// The tokens, as `host/keys` opens them.
+    pub fn token_places(&self) -> Vec<TokenPlace> {
+        self.token.values().map(TokenSettings::place).collect()
     }
 }
 

@@ -11,6 +11,7 @@ mod authority;
 mod config;
 mod load;
 mod locality;
+mod mdm;
 mod paths;
 mod plugin;
 mod problem;
@@ -21,6 +22,7 @@ mod secret;
 mod serve;
 mod sign;
 mod structure;
+mod token;
 mod user;
 mod value;
 mod verify;
@@ -33,13 +35,25 @@ pub use authority::{
 pub use config::{ApprovalSettings, Config, Sockets};
 pub use load::Loaded;
 pub use locality::check_authority_locality;
-pub use plugin::{Grants, PluginLimits, PluginSettings};
+pub use mdm::{
+    BasicCredential, BearerCredential, CredentialProof, MdmCredential, MdmLimits, MdmSettings,
+    PageEncoding, PageSettings, PasswordHash, PinnedName, TcpAddress, TokenDigest,
+};
+pub use plugin::credential::{
+    AssertionKey, BasicPassword, BearerToken, CredentialKind, CredentialSettings, HeaderValue,
+    Oauth2Client, Oauth2Settings, PluginSecret, PluginSecretError, SecretEncoding, read_text,
+};
+pub use plugin::host::{AddressRange, GrantedHost, GrantedName, HostPattern};
+pub use plugin::{Grants, PluginClientCertificate, PluginHttp, PluginLimits, PluginSettings};
 pub use problem::Problem;
-pub use profile::{DenialCaps, ProfileSettings, Verifiers};
+pub use profile::{AcceptSettings, DenialCaps, ProfileSettings, Verifiers};
 pub use schema::schema;
-pub use secret::{KeyRef, SecretError, SecretRef};
-pub use serve::{Listen, ServeKeys, ServeLimits, ServeSettings, TlsSettings};
+pub use secret::{SecretError, SecretRef};
+pub use serve::{
+    Listen, ServeBudgets, ServeKeys, ServeLimits, ServeSettings, SourceHeader, TlsSettings,
+};
 pub use sign::{CheckpointSettings, FuseSettings, KeyPairSettings, SignKeys, SignSettings};
+pub use token::{KeyRef, PinRef, TokenSettings};
 pub use user::{User, UserError};
 pub use value::{BadValue, ComponentDigest, HttpsUrl, LoopbackAddress};
 pub use verify::{SandboxSettings, VerifySettings};

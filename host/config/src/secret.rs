@@ -110,51 +110,6 @@ impl fmt::Display for SecretRef {
 
 string_value!(SecretRef, "secret-reference", "`file:/path` or `credential:NAME`.");
 
-/// Where a role's private key is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyRef {
-    /// A PKCS#8 file, `file:/path`: the development token, in lab mode only.
-    File(PathBuf),
-}
-
-impl KeyRef {
-    pub(crate) fn anchor(&mut self, base: &Path) {
-        match self {
-            Self::File(path) => *path = base.join(&*path),
-        }
-    }
-}
-
-impl FromStr for KeyRef {
-    type Err = BadValue;
-
-    fn from_str(text: &str) -> Result<Self, BadValue> {
-        match text.split_once(':') {
-            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
-            Some(("pkcs11", _)) => Err(BadValue::new(
-                "pkcs11-not-in-this-version",
-                "this version has no PKCS#11 token yet",
-                "use `file:/path` with `mode = \"lab\"`; hardware tokens come with a later version",
-            )),
-            _ => Err(BadValue::new(
-                "bad-key-reference",
-                "expected a reference to a private key, found other text",
-                "write `file:/path` (PKCS#8, mode 0600, lab mode only)",
-            )),
-        }
-    }
-}
-
-impl fmt::Display for KeyRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "file:{}", path.display()),
-        }
-    }
-}
-
-string_value!(KeyRef, "key-reference", "`file:/path` (lab mode only).");
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,12 +136,6 @@ mod tests {
     fn a_secret_written_into_the_file_is_refused_and_not_repeated() {
         let refused = "correct horse battery".parse::<SecretRef>().unwrap_err().to_string();
         assert!(!refused.contains("horse"), "{refused}");
-    }
-
-    #[test]
-    fn a_token_uri_is_reserved_and_says_so() {
-        let refused = "pkcs11:token=ra;object=ea".parse::<KeyRef>().unwrap_err();
-        assert_eq!(refused.id, "pkcs11-not-in-this-version");
     }
 
     #[test]

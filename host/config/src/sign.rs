@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::secret::{KeyRef, SecretRef};
+use crate::secret::SecretRef;
+use crate::token::KeyRef;
 use crate::user::User;
 
 /// `[sign]`.

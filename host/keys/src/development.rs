@@ -24,8 +24,9 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::{KeyTransport, SignatureAlgorithm};
 use crate::error::{LoadError, TokenError};
-use crate::finding::Mode;
+use crate::finding::{Finding, Mode};
 use crate::public_key::{KeyKind, PublicKey};
+use crate::role::RoleKind;
 use crate::secret_file::{self, Readers};
 use crate::token::{Capacity, ContentKey, Deadline, KeyName, Token, TokenDescription};
 use crate::unwrap::Substitute;
@@ -76,7 +77,13 @@ impl DevelopmentToken {
 
 impl Token for DevelopmentToken {
     fn description(&self) -> TokenDescription {
-        TokenDescription { label: "development".into(), hardware: false }
+        TokenDescription {
+            label: "development".into(),
+            hardware: false,
+            serial: None,
+            model: None,
+            manufacturer: None,
+        }
     }
 
     fn capacity(&self) -> Capacity {
@@ -132,6 +139,22 @@ impl Token for DevelopmentToken {
 
     fn health(&self, deadline: Deadline) -> Result<(), TokenError> {
         deadline.check()
+    }
+
+    /// A file has no attributes; that it is one is the finding `lab-mode`.
+    fn examine(
+        &self,
+        key: &KeyName,
+        _: RoleKind,
+        deadline: Deadline,
+    ) -> Result<Vec<Finding>, TokenError> {
+        deadline.check()?;
+        self.key(key).map(|_| Vec::new())
+    }
+
+    fn holds(&self, key: &PublicKey, deadline: Deadline) -> Result<bool, TokenError> {
+        deadline.check()?;
+        Ok(self.keys.values().any(|held| held.public_key.is_same_key(key)))
     }
 }
 

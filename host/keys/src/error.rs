@@ -29,6 +29,13 @@ pub enum TokenError {
          token does not lock: correct the PIN, then restart"
     )]
     LogInRefused,
+    /// The token warns about its PIN, so no log-in was attempted: one more wrong PIN could lock
+    /// it. Looked at again on a later call, still without an attempt while it warns.
+    #[error(
+        "the token warns ({0}), so no log-in is attempted; log in once with the right PIN by the \
+         token's own tool, which clears the warning, or have its PIN reset"
+    )]
+    LogInWithheld(&'static str),
     /// The token holds no such key, or more than one.
     #[error("the token holds {found} keys named `{name}`; expected exactly one")]
     NoSuchKey {

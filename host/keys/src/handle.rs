@@ -4,13 +4,20 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use aws_lc_rs::rand;
+use aws_lc_rs::rsa::{Pkcs1PublicEncryptingKey, PublicEncryptingKey};
+
 use crate::algorithm::{KeyTransport, SignatureAlgorithm};
 use crate::certificate::RoleCertificate;
 use crate::error::TokenError;
 use crate::pool::{KeyPool, Work};
 use crate::public_key::PublicKey;
-use crate::role::{Cep, Ea, Rep, Role, Signs};
+use crate::role::{Cep, Ea, Rep, Role, RoleKind, Signs};
 use crate::token::{ContentKey, Deadline, KeyName};
+
+/// Bytes that a key proves itself with: as long as a content key can be.
+const PROOF_LENGTH: usize = 32;
+const PROOF_MESSAGE: &[u8] = b"countersign: proof at start\0";
 
 /// The Enrollment-Agent key: countersigns.
 pub type EaKey = KeyHandle<Ea>;
@@ -74,6 +81,42 @@ impl<R: Role> KeyHandle<R> {
             certificate: Arc::new(certificate),
             role: PhantomData,
         })
+    }
+
+    /// Does with the key, once, what its role does with it, and compares the outcome with the
+    /// certificate: a key that is there may still be one that the token does not let us use.
+    ///
+    /// Blocks on the token; call it at start.
+    ///
+    /// # Errors
+    /// The token does not do it, or what it gives does not go with the certificate.
+    pub fn prove(&self, deadline: Deadline) -> Result<(), OpenError> {
+        let token = self.pool.token();
+        let does_not =
+            |what| OpenError::DoesNotWork { role: R::KIND, name: self.name.clone(), what };
+        let mut random = [0u8; PROOF_LENGTH];
+        rand::fill(&mut random).map_err(|_| does_not("get random bytes"))?;
+        match R::KIND {
+            RoleKind::Ea | RoleKind::Rep => {
+                // Begins with what no structure that anyone accepts a signature over begins with.
+                let message = [PROOF_MESSAGE, &random].concat();
+                let signature = token.sign(&self.name, self.algorithm, &message, deadline)?;
+                self.public_key()
+                    .verify(self.algorithm, &message, &signature)
+                    .map_err(|_| does_not("sign what its certificate verifies"))
+            }
+            RoleKind::Cep => {
+                let ciphertext = encrypt(self.public_key().spki_der(), &random)
+                    .ok_or_else(|| does_not("encrypt by its certificate"))?;
+                let transport = KeyTransport::Pkcs1v15;
+                let found =
+                    token.rsa_unwrap(&self.name, transport, &ciphertext, PROOF_LENGTH, deadline)?;
+                match found.as_bytes() == random {
+                    true => Ok(()),
+                    false => Err(does_not("open what its certificate encrypts")),
+                }
+            }
+        }
     }
 
     /// Its certificate.
@@ -174,6 +217,15 @@ impl<R: Role> fmt::Debug for KeyHandle<R> {
     }
 }
 
+fn encrypt(spki_der: &[u8], content_key: &[u8]) -> Option<Vec<u8>> {
+    let key = PublicEncryptingKey::from_der(spki_der).ok()?;
+    let key = Pkcs1PublicEncryptingKey::new(key).ok()?;
+    let mut ciphertext = vec![0; key.ciphertext_size()];
+    let length = key.encrypt(content_key, &mut ciphertext).ok()?.len();
+    ciphertext.truncate(length);
+    Some(ciphertext)
+}
+
 /// Why a key cannot take its role.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -187,10 +239,23 @@ pub enum OpenError {
     )]
     WrongCertificate {
         /// The role.
-        role: crate::role::RoleKind,
+        role: RoleKind,
         /// The key.
         name: KeyName,
         /// The certificate's subject.
         subject: String,
+    },
+    /// The key does not do its role's work.
+    #[error(
+        "the {role} key `{name}` does not {what}: the token forbids it (a policy, a FIPS mode), or \
+         the certificate is for another key"
+    )]
+    DoesNotWork {
+        /// The role.
+        role: RoleKind,
+        /// The key.
+        name: KeyName,
+        /// What it does not do.
+        what: &'static str,
     },
 }

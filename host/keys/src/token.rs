@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::{KeyTransport, SignatureAlgorithm};
 use crate::error::TokenError;
+use crate::finding::Finding;
 use crate::public_key::PublicKey;
+use crate::role::RoleKind;
 
 /// A token that holds private keys: a set of key files (development) or an HSM by PKCS#11.
 ///
@@ -58,6 +60,24 @@ pub trait Token: Send + Sync + fmt::Debug {
 
     /// Whether the token answers: a cheap operation with no effect.
     fn health(&self, deadline: Deadline) -> Result<(), TokenError>;
+
+    /// Whether a key is kept as its role demands (row 20): what the token says of it, attribute
+    /// by attribute. Empty when all is well.
+    ///
+    /// # Errors
+    /// The token does not answer, or has no such key.
+    fn examine(
+        &self,
+        key: &KeyName,
+        role: RoleKind,
+        deadline: Deadline,
+    ) -> Result<Vec<Finding>, TokenError>;
+
+    /// Whether this key is on the token, by whatever name: `serve` must not see EA's.
+    ///
+    /// # Errors
+    /// The token does not answer.
+    fn holds(&self, key: &PublicKey, deadline: Deadline) -> Result<bool, TokenError>;
 }
 
 /// What a token is.
@@ -67,6 +87,12 @@ pub struct TokenDescription {
     pub label: String,
     /// Whether private keys cannot leave it. False for the development token.
     pub hardware: bool,
+    /// Its serial number, where it has one.
+    pub serial: Option<String>,
+    /// Its model, where it says.
+    pub model: Option<String>,
+    /// Who made it, where it says.
+    pub manufacturer: Option<String>,
 }
 
 /// How much a token does at once.

@@ -8,7 +8,7 @@
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::error::TokenError;
 use crate::token::ContentKey;
@@ -34,8 +34,7 @@ impl Substitute {
     /// it wrote, or nothing.
     ///
     /// # Errors
-    /// [`TokenError::Refused`] for a wanted length of 0 or above 32: that is a fault of the
-    /// caller, known before the ciphertext is looked at.
+    /// As [`Self::prepare`].
     pub(crate) fn select(
         &self,
         ciphertext: &[u8],
@@ -43,29 +42,53 @@ impl Substitute {
         buffer_length: usize,
         decrypt: impl FnOnce(&mut [u8]) -> Option<usize>,
     ) -> Result<ContentKey, TokenError> {
+        let prepared = self.prepare(ciphertext, wanted_length)?;
+        let mut found = Zeroizing::new(vec![0u8; buffer_length.max(LONGEST_CONTENT_KEY)]);
+        let outcome = decrypt(&mut found);
+        // The number of bytes found, or one that can never be wanted.
+        let found_length = outcome.unwrap_or(usize::MAX) as u64;
+        Ok(prepared.choose(&found, found_length.ct_eq(&(wanted_length as u64))))
+    }
+
+    /// Makes the substitute for a ciphertext: always, and before the private-key operation, so
+    /// that it does not tell by its time.
+    ///
+    /// # Errors
+    /// [`TokenError::Refused`] for a wanted length of 0 or above 32: that is a fault of the
+    /// caller, known before the ciphertext is looked at.
+    pub(crate) fn prepare(
+        &self,
+        ciphertext: &[u8],
+        wanted_length: usize,
+    ) -> Result<Prepared, TokenError> {
         if wanted_length == 0 || wanted_length > LONGEST_CONTENT_KEY {
             return Err(TokenError::Refused(format!(
                 "a content key of {wanted_length} bytes; expected 1 to {LONGEST_CONTENT_KEY}"
             )));
         }
-        // Always computed, and before the private-key operation: it must not tell by its time.
-        let mut substitute = [0u8; LONGEST_CONTENT_KEY];
+        let mut substitute = Zeroizing::new([0u8; LONGEST_CONTENT_KEY]);
         let tag = hmac::sign(&self.secret, ciphertext);
         for (to, from) in substitute.iter_mut().zip(tag.as_ref()) {
             *to = *from;
         }
+        Ok(Prepared { substitute, wanted_length })
+    }
+}
 
-        let mut found = Zeroizing::new(vec![0u8; buffer_length.max(LONGEST_CONTENT_KEY)]);
-        let outcome = decrypt(&mut found);
-        // The number of bytes found, or one that can never be wanted.
-        let found_length = outcome.unwrap_or(usize::MAX) as u64;
-        let good: Choice = found_length.ct_eq(&(wanted_length as u64));
+/// The substitute of one ciphertext, ready before the ciphertext is decrypted.
+pub(crate) struct Prepared {
+    substitute: Zeroizing<[u8; LONGEST_CONTENT_KEY]>,
+    wanted_length: usize,
+}
 
-        let mut key = Zeroizing::new(vec![0u8; wanted_length]);
-        for ((to, bad), well) in key.iter_mut().zip(&substitute).zip(found.iter()) {
+impl Prepared {
+    /// The first bytes of `found` where it is good, else the substitute. Takes the same time.
+    pub(crate) fn choose(self, found: &[u8], good: Choice) -> ContentKey {
+        let mut key = Zeroizing::new(vec![0u8; self.wanted_length]);
+        let found = found.iter().chain(std::iter::repeat(&0));
+        for ((to, bad), well) in key.iter_mut().zip(self.substitute.iter()).zip(found) {
             *to = u8::conditional_select(bad, well, good);
         }
-        substitute.zeroize();
-        Ok(ContentKey::new(key))
+        ContentKey::new(key)
     }
 }

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use certificate::{Template, role_certificate};
 use countersign_keys::{
-    Capacity, CepKey, ContentKey, Deadline, DevelopmentToken, GeneratedKey, KeyName, KeyPool,
-    KeySpec, KeyTransport, Mode, PoolLimits, PublicKey, RepKey, SignatureAlgorithm, Token,
-    TokenDescription, TokenError, generate_key,
+    Capacity, CepKey, ContentKey, Deadline, DevelopmentToken, Finding, GeneratedKey, KeyName,
+    KeyPool, KeySpec, KeyTransport, Mode, PoolLimits, PublicKey, RepKey, RoleKind,
+    SignatureAlgorithm, Token, TokenDescription, TokenError, generate_key,
 };
 
 static KEY: LazyLock<GeneratedKey> = LazyLock::new(|| generate_key(KeySpec::Rsa2048).unwrap());
@@ -90,6 +90,17 @@ impl Token for Scripted {
     }
     fn health(&self, _: Deadline) -> Result<(), TokenError> {
         Ok(())
+    }
+    fn examine(
+        &self,
+        key: &KeyName,
+        role: RoleKind,
+        deadline: Deadline,
+    ) -> Result<Vec<Finding>, TokenError> {
+        self.inside.examine(key, role, deadline)
+    }
+    fn holds(&self, key: &PublicKey, deadline: Deadline) -> Result<bool, TokenError> {
+        self.inside.holds(key, deadline)
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Gate {
     unproven: Mutex<BTreeSet<(String, String)>>,
     peers: Peers,
     records: Records,
-    pool: KeyPool,
+    pools: Vec<KeyPool>,
     budgets: Budgets,
     latest: tokio::sync::Mutex<Option<(Instant, Readiness)>>,
 }
@@ -54,7 +54,7 @@ impl Gate {
         profiles: &BTreeMap<String, Arc<Profile>>,
         peers: Peers,
         records: Records,
-        pool: KeyPool,
+        pools: Vec<KeyPool>,
         budgets: Budgets,
     ) -> Self {
         let unproven = profiles
@@ -66,7 +66,7 @@ impl Gate {
             unproven: Mutex::new(unproven),
             peers,
             records,
-            pool,
+            pools,
             budgets,
             latest: tokio::sync::Mutex::new(None),
         }
@@ -211,13 +211,14 @@ impl Gate {
     }
 
     async fn token(&self) -> Option<String> {
-        let token = Arc::clone(self.pool.token());
-        let look = tokio::task::spawn_blocking(move || token.health(Deadline::after(ASK))).await;
-        match look {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(format!("token: {error}")),
-            Err(error) => Some(format!("token: {error}")),
+        for pool in &self.pools {
+            // By the pool: where the module hangs, no further thread is lost in it.
+            if let Err(error) = pool.health(Deadline::after(ASK)).await {
+                let label = pool.token().description().label;
+                return Some(format!("token `{label}`: {error}"));
+            }
         }
+        None
     }
 }
 

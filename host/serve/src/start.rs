@@ -112,7 +112,7 @@ pub fn run(config: &Path) -> Result<(), StartError> {
 async fn serve(loaded: &Loaded) -> Result<(), StartError> {
     let config = &loaded.config;
     let mut findings = loaded.findings.clone();
-    let keys = RoleKeys::open(config.mode, &config.serve.keys)?;
+    let keys = RoleKeys::open(config)?;
     findings.extend(keys.findings.iter().cloned());
     findings.extend(authorities_on_this_host(config).await);
     refuse_critical(&findings)?;
@@ -127,10 +127,10 @@ async fn serve(loaded: &Loaded) -> Result<(), StartError> {
     let zone_a = ZoneA::new(zone_a_limits(&config.serve), &mut registry);
     let limits = &config.serve.limits;
     let bounds = Bounds::with_size(limits.max_body_bytes as usize);
-    let pool = keys.pool.clone();
+    let pools = keys.pools.clone();
     let budgets = zone_a.budgets().clone();
     let gate =
-        Arc::new(Gate::new(findings, &profiles, peers.clone(), records.clone(), pool, budgets));
+        Arc::new(Gate::new(findings, &profiles, peers.clone(), records.clone(), pools, budgets));
     let shared = Arc::new(Shared {
         enrolments: Enrolments::new(Parts {
             opener: keys.opener,

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::time::Duration;
 
-use countersign_config::{Config, KeyRef, Loaded, Mode, Severity, User};
+use countersign_config::{Config, Finding, Loaded, Mode, Severity, User};
 use countersign_ipc::{ApprovalKey, PeerRules, Role, own_uid};
 use countersign_keys::{
-    DevelopmentToken, EaKey, KeyName, KeyPool, PoolLimits, RoleCertificate, RoleKind,
-    check_distinct_keys, check_role_certificate,
+    Deadline, Ea, EaKey, RoleCertificate, RoleKind, Tokens, check_distinct_keys,
+    check_role_certificate,
 };
 use countersign_ledger::{self as ledger, CheckpointKey, CheckpointSettings, KeyError, Ledger};
 use countersign_profile::{Boundary, Certificate, NameConstraints};
@@ -40,6 +40,9 @@ use crate::seal::Seals;
 
 /// Name of this ledger in its checkpoints.
 const ORIGIN: &str = "countersign/sign";
+
+/// How long the token may take at start: log-in, attributes and one signature.
+const TOKEN_START: Duration = Duration::from_secs(60);
 
 /// Who may speak on the two sockets.
 pub(crate) struct Doors {
@@ -81,10 +84,11 @@ pub(crate) fn assemble(loaded: &Loaded, clock: Clock, room: Room) -> Result<Proc
     let lab = config.mode == Mode::Lab;
     let seals = Seals::new(approval_key(config)?);
     let checkpoint_key = checkpoint_key(config)?;
-    let (ea, chain) = ea_key(config)?;
+    let (ea, chain, token_findings) = ea_key(config)?;
     let ca = authorities(config)?;
 
     let mut findings = loaded.findings.clone();
+    findings.extend(token_findings);
     findings.extend(check_role_certificate(RoleKind::Ea, ea.certificate(), clock.system_time()));
     let (others, own_keys) = own_keys(config, &ea, &checkpoint_key)?;
     let mut roles = vec![(RoleKind::Ea, ea.public_key())];
@@ -218,8 +222,9 @@ fn checkpoint_key(config: &Config) -> Result<CheckpointKey, StartError> {
     key.map_err(StartError::CheckpointKey)
 }
 
-/// The EA key and the chain to be sent with its certificate.
-fn ea_key(config: &Config) -> Result<(EaKey, Vec<Vec<u8>>), StartError> {
+/// The EA key, the chain to be sent with its certificate, and what its token says against it.
+#[allow(clippy::type_complexity, reason = "three things that one log-in gives")]
+fn ea_key(config: &Config) -> Result<(EaKey, Vec<Vec<u8>>, Vec<Finding>), StartError> {
     let pair = &config.sign.keys.ea;
     let mut certificates = read_certificates(&pair.certificate)?.into_iter();
     let certificate = role_certificate(
@@ -228,14 +233,13 @@ fn ea_key(config: &Config) -> Result<(EaKey, Vec<Vec<u8>>), StartError> {
         // The reader gives at least one.
         &certificates.next().unwrap_or_default(),
     )?;
-    let name = KeyName::new("ea");
-    let token = match &pair.key {
-        KeyRef::File(path) => {
-            DevelopmentToken::open(config.mode, [(name.clone(), path.as_path())])?
-        }
-    };
-    let pool = KeyPool::start(Arc::new(token), PoolLimits::default())?;
-    Ok((EaKey::open(&pool, name, certificate)?, certificates.collect()))
+    let deadline = Deadline::after(TOKEN_START);
+    let place = pair.key.place();
+    let tokens = Tokens::open(config.mode, &config.token_places(), [&place], deadline)?;
+    let ea = tokens.take::<Ea>(&place, certificate, deadline)?;
+    let mut findings = tokens.findings().to_vec();
+    findings.extend(tokens.examine(&ea, deadline)?);
+    Ok((ea, certificates.collect(), findings))
 }
 
 fn role_certificate(

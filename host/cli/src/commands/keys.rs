@@ -3,11 +3,12 @@
 mod init;
 mod places;
 mod status;
+mod tokens;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use countersign_keys::KeySpec;
+use countersign_keys::{KeySpec, RoleKind};
 
 use crate::commands::ConfigArgument;
 use crate::failure::Failure;
@@ -27,11 +28,13 @@ enum Command {
 }
 
 /// Make every key and secret that the config names and that is missing, and a CSR for each role
-/// without a certificate. Nothing that is there is overwritten. In this version with `mode =
-/// "lab"` only.
+/// without a certificate. Keys on tokens are made on the token and never leave it. Nothing that
+/// is there is overwritten.
+///
+/// Outside the lab, secrets in files are left to the users of their processes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  countersign keys init --config lab/countersign.toml --out csr --organisation Example"
+    after_help = "Examples:\n  countersign keys init --config lab/countersign.toml --out csr --organisation Example\n  sudo -u countersign-sign countersign keys init --role ea --ask-pin --out csr\n\nKeys cannot be imported: a key that was outside a token may have a copy. Keys of NDES stay\nwhere they are; new ones are made and enrolled here."
 )]
 struct Init {
     #[command(flatten)]
@@ -39,6 +42,12 @@ struct Init {
     /// Write CSRs into this folder (ea.csr, cep.csr, rep.csr); without it they are printed.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Only these roles: where each process's user makes its own keys.
+    #[arg(long, value_enum, value_name = "ROLE")]
+    role: Vec<Role>,
+    /// Ask for the tokens' PINs at the terminal, whatever the config says of them.
+    #[arg(long)]
+    ask_pin: bool,
     /// CSRs for roles that have a certificate, too: to renew it.
     #[arg(long)]
     renew: bool,
@@ -59,6 +68,12 @@ struct Init {
 struct Status {
     #[command(flatten)]
     config: ConfigArgument,
+    /// Only these roles: where each process's user looks at its own keys.
+    #[arg(long, value_enum, value_name = "ROLE")]
+    role: Vec<Role>,
+    /// Ask for the tokens' PINs at the terminal, whatever the config says of them.
+    #[arg(long)]
+    ask_pin: bool,
     /// Write the public half of the checkpoint key into this file, for `ledger verify --key`.
     #[arg(long, value_name = "FILE")]
     checkpoint_key_out: Option<PathBuf>,
@@ -91,6 +106,28 @@ impl From<EaKey> for KeySpec {
             EaKey::P384 => Self::EcP384,
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    Ea,
+    Cep,
+    Rep,
+}
+
+impl From<Role> for RoleKind {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Ea => Self::Ea,
+            Role::Cep => Self::Cep,
+            Role::Rep => Self::Rep,
+        }
+    }
+}
+
+/// Whether a role is among those asked for; none means all.
+fn is_asked_for(roles: &[Role], role: RoleKind) -> bool {
+    roles.is_empty() || roles.iter().any(|asked| RoleKind::from(*asked) == role)
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {

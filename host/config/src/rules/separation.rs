@@ -1,6 +1,7 @@
 //! What must not be shared between processes and between roles.
 
 use super::Rules;
+use crate::token::KeyRef;
 use crate::user::User;
 use crate::value::BadValue;
 
@@ -113,21 +114,20 @@ impl Rules<'_> {
         }
     }
 
+    /// Row 5: outside the lab keys are on tokens.
     pub(super) fn keys_on_hardware(&mut self) {
-        let keys = &self.config.serve.keys;
-        let previous = (0..keys.previous_cep.len())
-            .map(|index| format!("serve.keys.previous-cep[{index}].key"));
-        let fixed = ["serve.keys.cep.key", "serve.keys.rep.key", "sign.keys.ea.key"];
-        for at in fixed.map(str::to_owned).into_iter().chain(previous) {
-            self.add(
-                at.clone(),
-                BadValue::new(
-                    "software-key-in-production",
-                    format!("{at} is a file: a development key, refused in production"),
-                    "keep the key on an HSM; for a trial set mode = \"lab\"",
-                )
-                .of_row(5),
-            );
+        for (at, key) in self.role_keys() {
+            if let KeyRef::File(_) = key {
+                self.add(
+                    at.clone(),
+                    BadValue::new(
+                        "software-key-in-production",
+                        format!("{at} is a file: a development key, refused in production"),
+                        "keep the key on an HSM; for a trial set mode = \"lab\"",
+                    )
+                    .of_row(5),
+                );
+            }
         }
     }
 }

@@ -4,18 +4,28 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 
-use crate::secret::{KeyRef, SecretRef};
-use crate::serve::Listen;
+use crate::mdm::{PasswordHash, TcpAddress, TokenDigest};
+use crate::plugin::host::{AddressRange, HostPattern};
+use crate::secret::SecretRef;
+use crate::serve::{Listen, SourceHeader};
+use crate::token::{KeyRef, PinRef};
 use crate::value::{BadValue, ComponentDigest, HttpsUrl, LoopbackAddress};
 
 /// Checks a text by the `format` that its type has in the schema.
 pub(super) fn formatted_text(format: &str, text: &str) -> Result<(), BadValue> {
     match format {
+        "address-range" => text.parse::<AddressRange>().map(drop),
+        "host-pattern" => text.parse::<HostPattern>().map(drop),
         "secret-reference" => text.parse::<SecretRef>().map(drop),
         "key-reference" => text.parse::<KeyRef>().map(drop),
+        "pin-reference" => text.parse::<PinRef>().map(drop),
         "listen-address" => text.parse::<Listen>().map(drop),
+        "source-header" => text.parse::<SourceHeader>().map(drop),
         "component-digest" => text.parse::<ComponentDigest>().map(drop),
         "https-url" => text.parse::<HttpsUrl>().map(drop),
+        "tcp-address" => text.parse::<TcpAddress>().map(drop),
+        "token-digest" => text.parse::<TokenDigest>().map(drop),
+        "password-hash" => text.parse::<PasswordHash>().map(drop),
         "loopback-address" => text.parse::<LoopbackAddress>().map(drop),
         _ => Ok(()),
     }

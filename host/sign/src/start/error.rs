@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use countersign_config::{Finding, SecretError, UserError};
 use countersign_ipc::SealError;
-use countersign_keys::{CertificateError, LoadError, OpenError as KeyOpenError, TokenError};
+use countersign_keys::{CertificateError, OpenError as KeyOpenError, TokenError, TokensError};
 use countersign_ledger::{KeyError, LedgerError, OpenError as LedgerOpenError};
 use countersign_profile::{CertificateError as CaCertificateError, ConstraintsError};
 use countersign_store::{ColumnKeyError, StoreError};
@@ -92,10 +92,10 @@ pub enum StartError {
         /// Why.
         source: ConstraintsError,
     },
-    /// Key files could not be loaded.
+    /// The token of the key could not be opened.
     #[error("sign.keys.ea.key: {0}")]
-    Token(#[from] LoadError),
-    /// The token's threads could not be started.
+    Token(#[from] TokensError),
+    /// The token does not answer.
     #[error("sign.keys.ea.key: {0}")]
     Pool(#[from] TokenError),
     /// Key and certificate are no pair, or the token has no such key.

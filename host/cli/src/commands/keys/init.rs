@@ -2,45 +2,110 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use countersign_config::{KeyRef, Mode, SecretRef};
+use countersign_keys::pkcs11::KeyUri;
 use countersign_keys::{
-    Deadline, DevelopmentToken, KeyName, KeySpec, RoleKind, csr_signed_by, generate_key,
-    secret_file,
+    DevelopmentToken, KeyName, KeySpec, RoleKind, Severity, Token as _, csr_signed_by,
+    generate_key, secret_file,
 };
 use countersign_ledger::CheckpointKey;
 
-use super::Init;
 use super::places::{Kind, RoleKey, Secret, role_keys, secrets};
+use super::tokens::{Tokens, deadline};
+use super::{Init, is_asked_for};
 use crate::admin;
 use crate::failure::{Exit, Failure};
 use crate::file::{self, Existing};
 use crate::output;
 
-/// Signing one CSR in software takes milliseconds.
-const DEADLINE: Duration = Duration::from_secs(30);
-
 pub(super) fn run(arguments: &Init) -> Result<(), Failure> {
     let loaded = admin::load(&arguments.config.config)?;
     let config = &loaded.config;
-    if config.mode != Mode::Lab {
-        return Err(Failure::of(
-            Exit::Config,
-            "this version makes keys in files only, which is for `mode = \"lab\"`; hardware tokens \
-             come with a later version",
-        ));
+    if arguments.role.is_empty() {
+        for secret in secrets(config) {
+            match config.mode {
+                Mode::Lab => make_secret(&secret)?,
+                Mode::Production => leave_secret(&secret),
+            }
+        }
     }
-    for secret in secrets(config) {
-        make_secret(&secret)?;
-    }
-    for key in role_keys(config).iter().filter(|key| key.current) {
-        make_key(key, arguments)?;
-        if arguments.renew || !is_there(&key.pair.certificate) {
-            make_csr(key, config.mode, arguments)?;
+    let keys = role_keys(config);
+    let uris = keys.iter().filter_map(|key| match &key.pair.key {
+        KeyRef::Pkcs11(uri) => Some(uri),
+        KeyRef::File(_) => None,
+    });
+    let mut tokens = Tokens::new(config, arguments.ask_pin, uris);
+    let asked = |key: &&RoleKey<'_>| key.current && is_asked_for(&arguments.role, key.role);
+    for key in keys.iter().filter(asked) {
+        let wants_csr = arguments.renew || !is_there(&key.pair.certificate);
+        let csr = match &key.pair.key {
+            KeyRef::File(path) => {
+                make_file(key, path, arguments)?;
+                wants_csr.then(|| csr_of_file(key, path, config.mode, arguments)).transpose()?
+            }
+            KeyRef::Pkcs11(uri) => on_token(key, uri, &mut tokens, wants_csr, arguments)?,
+        };
+        if let Some(csr) = csr {
+            hand_out(key, &csr, arguments)?;
         }
     }
     Ok(())
+}
+
+/// Makes the key on its token, where it is missing, and its CSR, where one is wanted.
+fn on_token(
+    key: &RoleKey<'_>,
+    uri: &KeyUri,
+    tokens: &mut Tokens,
+    wants_csr: bool,
+    arguments: &Init,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let failed = |error: String| Failure::new(format!("{}: {error}", key.setting));
+    let token = tokens.of(uri).map_err(failed)?;
+    let name = uri.key_name();
+    let deadline = deadline();
+    if token.has(&name, deadline).map_err(|error| failed(error.to_string()))? {
+        tell("kept", key.setting, &uri.to_string());
+    } else {
+        token
+            .generate(&name, key.role, spec(key.role, arguments), deadline)
+            .map_err(|error| failed(error.to_string()))?;
+        tell("made", key.setting, &uri.to_string());
+    }
+    // Before anybody signs a certificate for it: it is kept as its role demands.
+    let findings =
+        token.examine(&name, key.role, deadline).map_err(|error| failed(error.to_string()))?;
+    for finding in &findings {
+        output::error_line(&finding.to_string());
+    }
+    if findings.iter().any(|finding| finding.severity == Severity::Critical) {
+        return Err(Failure::of(
+            Exit::Config,
+            format!("{}: the key on the token cannot take its role", key.setting),
+        ));
+    }
+    if !wants_csr {
+        return Ok(None);
+    }
+    let subject = subject(key.role, arguments);
+    token
+        .csr(&name, key.role, &subject, deadline)
+        .map(Some)
+        .map_err(|error| failed(error.to_string()))
+}
+
+/// Each secret belongs to the user of its process, who is not the one who runs this.
+fn leave_secret(secret: &Secret<'_>) {
+    if let SecretRef::File(path) = secret.reference
+        && !is_there(path)
+    {
+        tell(
+            "left",
+            secret.setting,
+            &format!("{} is missing: make it as its process's user, mode 0600", path.display()),
+        );
+    }
 }
 
 fn make_secret(secret: &Secret<'_>) -> Result<(), Failure> {
@@ -70,18 +135,13 @@ fn make_secret(secret: &Secret<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn make_key(key: &RoleKey<'_>, arguments: &Init) -> Result<(), Failure> {
-    let KeyRef::File(path) = &key.pair.key;
+fn make_file(key: &RoleKey<'_>, path: &Path, arguments: &Init) -> Result<(), Failure> {
     if is_there(path) {
         tell("kept", key.setting, &path.display().to_string());
         return Ok(());
     }
     make_folder(path)?;
-    let spec = match key.role {
-        RoleKind::Ea => arguments.ea_key.into(),
-        RoleKind::Cep | RoleKind::Rep => KeySpec::Rsa2048,
-    };
-    generate_key(spec)
+    generate_key(spec(key.role, arguments))
         .map_err(|error| Failure::new(format!("{}: {error}", key.setting)))?
         .write_pem(path)
         .map_err(|error| Failure::new(format!("{}: {error}", key.setting)))?;
@@ -89,19 +149,37 @@ fn make_key(key: &RoleKey<'_>, arguments: &Init) -> Result<(), Failure> {
     Ok(())
 }
 
-fn make_csr(key: &RoleKey<'_>, mode: Mode, arguments: &Init) -> Result<(), Failure> {
-    let KeyRef::File(path) = &key.pair.key;
+fn csr_of_file(
+    key: &RoleKey<'_>,
+    path: &Path,
+    mode: Mode,
+    arguments: &Init,
+) -> Result<Vec<u8>, Failure> {
     let failed = |error: &dyn std::error::Error| Failure::new(format!("{}: {error}", key.setting));
     let name = KeyName::new(key.setting);
-    let token = DevelopmentToken::open(mode, [(name.clone(), path.as_path())])
-        .map_err(|error| failed(&error))?;
-    let mut subject = format!("CN=Countersign {}", key.role);
+    let token =
+        DevelopmentToken::open(mode, [(name.clone(), path)]).map_err(|error| failed(&error))?;
+    let subject = subject(key.role, arguments);
+    csr_signed_by(&token, &name, key.role, &subject, deadline()).map_err(|error| failed(&error))
+}
+
+fn spec(role: RoleKind, arguments: &Init) -> KeySpec {
+    match role {
+        RoleKind::Ea => arguments.ea_key.into(),
+        RoleKind::Cep | RoleKind::Rep => KeySpec::Rsa2048,
+    }
+}
+
+fn subject(role: RoleKind, arguments: &Init) -> String {
+    let mut subject = format!("CN=Countersign {role}");
     if let Some(organisation) = &arguments.organisation {
         subject.push_str(&format!(",O={organisation}"));
     }
-    let der = csr_signed_by(&token, &name, key.role, &subject, Deadline::after(DEADLINE))
-        .map_err(|error| failed(&error))?;
-    let pem = file::pem("CERTIFICATE REQUEST", &der);
+    subject
+}
+
+fn hand_out(key: &RoleKey<'_>, der: &[u8], arguments: &Init) -> Result<(), Failure> {
+    let pem = file::pem("CERTIFICATE REQUEST", der);
     let Some(folder) = &arguments.out else {
         output::line(pem.trim_end());
         tell(

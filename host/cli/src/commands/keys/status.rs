@@ -1,8 +1,10 @@
 //! Where each key and secret stands.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use countersign_config::{Config, KeyRef, Loaded, Mode};
+use countersign_keys::pkcs11::KeyUri;
 use countersign_keys::{
     DevelopmentToken, Finding, KeyName, PublicKey, RoleCertificate, RoleKind, Severity, Token as _,
     check_distinct_keys, check_role_certificate,
@@ -13,8 +15,9 @@ use rustls_pki_types::pem::PemObject as _;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Status;
 use super::places::{Kind, RoleKey, Secret, role_keys, secrets};
+use super::tokens::{Tokens, deadline};
+use super::{Status, is_asked_for};
 use crate::admin;
 use crate::failure::{Exit, Failure};
 use crate::file::{self, Existing};
@@ -28,6 +31,7 @@ struct KeyState {
     role: RoleKind,
     setting: &'static str,
     key: String,
+    token: Option<TokenState>,
     certificate: std::path::PathBuf,
     algorithm: Option<String>,
     subject: Option<String>,
@@ -36,6 +40,16 @@ struct KeyState {
     findings: Vec<Finding>,
     #[serde(skip)]
     public_key: Option<PublicKey>,
+}
+
+/// The token of a key, as it names itself.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct TokenState {
+    label: String,
+    serial: Option<String>,
+    model: Option<String>,
+    manufacturer: Option<String>,
 }
 
 /// What is known of one secret.
@@ -51,13 +65,26 @@ struct SecretState {
 pub(super) fn run(arguments: &Status) -> Result<(), Failure> {
     let Loaded { config, findings, .. } = admin::load(&arguments.config.config)?;
     let now = SystemTime::now();
-    let keys: Vec<KeyState> =
-        role_keys(&config).iter().map(|key| key_state(key, &config, now)).collect();
+    let named = role_keys(&config);
+    let uris = named.iter().filter_map(|key| match &key.pair.key {
+        KeyRef::Pkcs11(uri) => Some(uri),
+        KeyRef::File(_) => None,
+    });
+    let mut tokens = Tokens::new(&config, arguments.ask_pin, uris);
+    let keys: Vec<KeyState> = named
+        .iter()
+        .filter(|key| is_asked_for(&arguments.role, key.role))
+        .map(|key| key_state(key, &config, &mut tokens, now))
+        .collect();
     let held: Vec<(RoleKind, &PublicKey)> =
         keys.iter().filter_map(|key| Some((key.role, key.public_key.as_ref()?))).collect();
     let mut all = check_distinct_keys(&held);
     all.extend(findings);
-    let secrets: Vec<SecretState> = secrets(&config).iter().map(secret_state).collect();
+    all.extend(tokens.findings());
+    let secrets: Vec<SecretState> = match arguments.role.as_slice() {
+        [] => secrets(&config).iter().map(secret_state).collect(),
+        _ => Vec::new(),
+    };
     if let Some(path) = &arguments.checkpoint_key_out {
         let key = checkpoint_key(&config)?;
         file::write(path, key.verifying_key().to_pem().as_bytes(), 0o644, Existing::Refuse)?;
@@ -79,11 +106,12 @@ pub(super) fn run(arguments: &Status) -> Result<(), Failure> {
     if good { Ok(()) } else { Err(Failure::silent(Exit::Config)) }
 }
 
-fn key_state(key: &RoleKey<'_>, config: &Config, now: SystemTime) -> KeyState {
+fn key_state(key: &RoleKey<'_>, config: &Config, tokens: &mut Tokens, now: SystemTime) -> KeyState {
     let mut state = KeyState {
         role: key.role,
         setting: key.setting,
         key: key.pair.key.to_string(),
+        token: None,
         certificate: key.pair.certificate.clone(),
         algorithm: None,
         subject: None,
@@ -92,7 +120,11 @@ fn key_state(key: &RoleKey<'_>, config: &Config, now: SystemTime) -> KeyState {
         findings: Vec::new(),
         public_key: None,
     };
-    match public_key(key, config.mode) {
+    let public_key = match &key.pair.key {
+        KeyRef::File(path) => key_of_file(key, path, config.mode),
+        KeyRef::Pkcs11(uri) => key_on_token(key, uri, tokens, &mut state),
+    };
+    match public_key {
         Ok(public) => {
             state.algorithm = Some(public.kind().to_string());
             state.public_key = Some(public);
@@ -113,7 +145,7 @@ fn key_state(key: &RoleKey<'_>, config: &Config, now: SystemTime) -> KeyState {
             }
             state.subject = Some(certificate.subject().to_owned());
             state.not_after = Some(time::seconds(certificate.not_after()));
-            state.findings = check_role_certificate(key.role, &certificate, now);
+            state.findings.extend(check_role_certificate(key.role, &certificate, now));
         }
         Err(problem) => state.problems.push(format!(
             "{}: {problem}; `countersign keys init` makes the CSR for it",
@@ -123,13 +155,35 @@ fn key_state(key: &RoleKey<'_>, config: &Config, now: SystemTime) -> KeyState {
     state
 }
 
-/// The public half of the key on its token.
-fn public_key(key: &RoleKey<'_>, mode: Mode) -> Result<PublicKey, String> {
-    let KeyRef::File(path) = &key.pair.key;
+fn key_of_file(key: &RoleKey<'_>, path: &Path, mode: Mode) -> Result<PublicKey, String> {
     let name = KeyName::new(key.setting);
-    let token = DevelopmentToken::open(mode, [(name.clone(), path.as_path())])
-        .map_err(|error| error.to_string())?;
+    let token =
+        DevelopmentToken::open(mode, [(name.clone(), path)]).map_err(|error| error.to_string())?;
     token.public_key(&name).map_err(|error| error.to_string())
+}
+
+/// The public half, and beside it which token it is on and what that says against its role.
+fn key_on_token(
+    key: &RoleKey<'_>,
+    uri: &KeyUri,
+    tokens: &mut Tokens,
+    state: &mut KeyState,
+) -> Result<PublicKey, String> {
+    let token = tokens.of(uri)?;
+    let description = token.description();
+    state.token = Some(TokenState {
+        label: description.label,
+        serial: description.serial,
+        model: description.model,
+        manufacturer: description.manufacturer,
+    });
+    let name = uri.key_name();
+    let deadline = deadline();
+    let public_key = token.public_key(&name).map_err(|error| error.to_string())?;
+    state
+        .findings
+        .extend(token.examine(&name, key.role, deadline).map_err(|error| error.to_string())?);
+    Ok(public_key)
 }
 
 fn secret_state(secret: &Secret<'_>) -> SecretState {
@@ -170,6 +224,18 @@ fn show(keys: &[KeyState], secrets: &[SecretState], findings: &[Finding]) {
     for key in keys {
         let algorithm = key.algorithm.as_deref().unwrap_or("no key");
         output::line(&format!("{:<4} {algorithm:<9} {}", key.role.to_string(), key.key));
+        if let Some(token) = &key.token {
+            let told = |text: &Option<String>| {
+                text.as_deref().map_or_else(|| "not told".to_owned(), output::escaped)
+            };
+            output::line(&format!(
+                "     on the token {}, serial number {}, model {} of {}",
+                output::escaped(&token.label),
+                told(&token.serial),
+                told(&token.model),
+                told(&token.manufacturer),
+            ));
+        }
         if let (Some(subject), Some(end)) = (&key.subject, key.not_after) {
             let (subject, end) = (output::escaped(subject), time::rfc3339(end));
             output::line(&format!("     {subject}, until {end}, in {}", key.certificate.display()));
