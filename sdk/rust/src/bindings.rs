@@ -29,6 +29,21 @@ pub mod plugin {
     });
 }
 
+/// Random numbers of WASI, which every plug-in may import.
+pub mod random {
+    wit_bindgen::generate!({
+        inline: "
+            package wasi:random@0.2.6;
+            interface random {
+                get-random-bytes: func(len: u64) -> list<u8>;
+                get-random-u64: func() -> u64;
+            }
+            world source { import random; }
+        ",
+        world: "wasi:random/source",
+    });
+}
+
 /// The optional interface `outcomes`.
 pub mod outcomes {
     wit_bindgen::generate!({

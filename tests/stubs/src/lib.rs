@@ -1,8 +1,8 @@
 //! Stubs of the services that Countersign's plug-ins speak to, faithful to each one's protocol: for
 //! tests, and runnable by hand.
 //!
-//! [`Server`] is the HTTPS server under all of them; [`WebhookReceiver`] is what stands at the other
-//! end of the plug-in `webhook`. Production code never links this crate. It panics where a test
+//! [`Server`] is the HTTPS server under all of them; [`Receiver`] is what stands at the other end of
+//! the plug-in `webhook`. Production code never links this crate. It panics where a test
 //! would.
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,8 @@
 
 mod identity;
 mod server;
+mod webhook;
 
 pub use identity::Identity;
 pub use server::{Received, Reply, Server};
+pub use webhook::{KnownDevice, Notice, Receiver, WebhookReceiver};

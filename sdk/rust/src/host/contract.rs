@@ -123,6 +123,14 @@ impl Backend {
         })
     }
 
+    pub(crate) fn fill_random(&self, bytes: &mut [u8]) {
+        let found = crate::bindings::random::wasi::random::random::get_random_bytes(
+            bytes.len().try_into().unwrap_or(u64::MAX),
+        );
+        // A host that gave too few would end the call here, and no nonce would be half a nonce.
+        bytes.copy_from_slice(&found);
+    }
+
     pub(crate) fn secret_mac(&self, secret: &str, message: &[u8]) -> Result<Vec<u8>, SecretError> {
         secrets::mac(secret, message).map_err(Into::into)
     }

@@ -55,6 +55,14 @@ impl Host {
         Http(&self.backend)
     }
 
+    /// Random bytes, from the system's source; for nonces. In the [mock](crate::mock::Host), bytes
+    /// that count up, so that recorded calls are repeatable. Needs no grant.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.backend.fill_random(&mut bytes);
+        bytes
+    }
+
     /// Keys used by reference.
     pub fn secrets(&self) -> Secrets<'_> {
         Secrets(&self.backend)

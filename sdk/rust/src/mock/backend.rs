@@ -30,9 +30,14 @@ pub(super) struct State {
     pub(super) store: Store,
     pub(super) secrets: BTreeMap<String, Vec<u8>>,
     pub(super) macs: BTreeMap<(String, Vec<u8>), Vec<u8>>,
+    pub(super) answer_mac: Option<AnswerMac>,
+    pub(super) random: u64,
     pub(super) exchange: Exchange,
     pub(super) log: Vec<LogLine>,
 }
+
+/// Makes the MAC of a message under a named secret; none for a name it does not know.
+pub(super) type AnswerMac = Rc<dyn Fn(&str, &[u8]) -> Option<Vec<u8>>>;
 
 /// Which call is running and what it may do.
 #[derive(Default)]
@@ -74,6 +79,8 @@ impl Default for State {
             store: Store::default(),
             secrets: BTreeMap::new(),
             macs: BTreeMap::new(),
+            answer_mac: None,
+            random: 0,
             exchange: Exchange::default(),
             log: Vec::new(),
         }
@@ -205,11 +212,22 @@ impl Backend {
             return Err(SecretError::Denied(text));
         }
         let state = self.state.borrow();
-        state.macs.get(&(secret.to_owned(), message.to_owned())).cloned().ok_or_else(|| {
+        let recorded = state.macs.get(&(secret.to_owned(), message.to_owned())).cloned();
+        let made = || state.answer_mac.as_ref().and_then(|answer| answer(secret, message));
+        recorded.or_else(made).ok_or_else(|| {
             SecretError::Unavailable(format!(
-                "the mock knows no MAC of this message under `{secret}`: record one with set_mac"
+                "the mock knows no MAC of this message under `{secret}`: record one with set_mac, \
+                 or make them with answer_mac"
             ))
         })
+    }
+
+    /// Blocks that count up: 1, 2, …, each repeated to the length asked for.
+    pub(crate) fn fill_random(&self, bytes: &mut [u8]) {
+        let mut state = self.state.borrow_mut();
+        state.random = state.random.wrapping_add(1);
+        let block = state.random.to_be_bytes();
+        bytes.iter_mut().zip(block.iter().rev().cycle()).for_each(|(byte, next)| *byte = *next);
     }
 
     pub(crate) fn secret_verify_mac(

@@ -7,10 +7,12 @@ use std::{fmt, fs};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::recording::{Recorded, Recording};
 use super::{Host, certificate, challenge, request};
 use crate::time::from_unix_seconds;
 use crate::{
-    Certificate, Name, NotApproved, Request, RequestKind, SubjectAttribute, Verdict, Verifier, Vouched, settings,
+    Certificate, Name, NotApproved, Request, RequestKind, SubjectAttribute, Verdict, Verifier,
+    Vouched, settings,
 };
 
 /// Runs every `*.json` of a folder, each on a host of its own, and compares what the verifier
@@ -32,6 +34,19 @@ use crate::{
 ///
 /// [`CaseFailures`], with everything that went otherwise; also where the folder holds no case.
 pub fn run_cases<V: Verifier>(folder: impl AsRef<Path>) -> Result<(), CaseFailures> {
+    run_cases_on::<V>(folder, |_| {})
+}
+
+/// As [`run_cases`], on hosts that the test prepares: with
+/// [`answer_mac`](Host::answer_mac), for a verifier that uses keys.
+///
+/// # Errors
+///
+/// As [`run_cases`].
+pub fn run_cases_on<V: Verifier>(
+    folder: impl AsRef<Path>,
+    prepare: impl Fn(&Host),
+) -> Result<(), CaseFailures> {
     let folder = folder.as_ref();
     let files = match list(folder) {
         Ok(files) if files.is_empty() => Err("holds no case (*.json)".to_owned()),
@@ -41,7 +56,7 @@ pub fn run_cases<V: Verifier>(folder: impl AsRef<Path>) -> Result<(), CaseFailur
         Err(text) => vec![(folder.to_owned(), text)],
         Ok(files) => files
             .into_iter()
-            .filter_map(|file| run::<V>(&file).err().map(|text| (file, text)))
+            .filter_map(|file| run::<V>(&file, &prepare).err().map(|text| (file, text)))
             .collect(),
     };
     if failures.is_empty() { Ok(()) } else { Err(CaseFailures(failures)) }
@@ -80,11 +95,11 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-fn run<V: Verifier>(file: &Path) -> Result<(), String> {
+fn run<V: Verifier>(file: &Path, prepare: &impl Fn(&Host)) -> Result<(), String> {
     let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?;
     let case: Case = settings::read(&text)
         .map_err(|problem| format!("is no case: {} {}", problem.pointer, problem.text))?;
-    case.check::<V>()
+    case.check::<V>(prepare)
 }
 
 #[derive(Deserialize)]
@@ -112,6 +127,9 @@ struct HostState {
     challenges: Vec<Kept>,
     #[serde(default)]
     kv: BTreeMap<String, String>,
+    /// What is sent and answered, in order. Nothing else may be sent.
+    #[serde(default)]
+    http: Vec<Recorded>,
 }
 
 #[derive(Deserialize)]
@@ -230,7 +248,7 @@ enum Expected {
 }
 
 impl Case {
-    fn check<V: Verifier>(self) -> Result<(), String> {
+    fn check<V: Verifier>(mut self, prepare: &impl Fn(&Host)) -> Result<(), String> {
         let text = Value::Object(self.settings).to_string();
         let problems = settings::check::<V>(&text);
         if let Expected::Settings { problems: expected } = &self.expect {
@@ -242,13 +260,17 @@ impl Case {
         }
         let settings: V::Settings = settings::read(&text).map_err(|problem| problem.to_string())?;
 
+        let recorded = Recording::new(std::mem::take(&mut self.host.http));
         let host = self.host.build();
+        prepare(&host);
+        recorded.play(&host);
         for asked in self.earlier {
             let _ = asked.ask::<V>(&host, &settings)?;
         }
         let asked =
             self.request.ok_or("no request: only `settings` can be expected without one")?;
         let verdict = asked.ask::<V>(&host, &settings)?;
+        recorded.check()?;
         self.expect.compare(&verdict)
     }
 }

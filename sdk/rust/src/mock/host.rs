@@ -71,6 +71,20 @@ impl Host {
         self.state.borrow_mut().macs.insert((secret.into(), message.into()), tag.into());
     }
 
+    /// Makes the MACs that were not recorded, with cryptography of the test's own: HMAC-SHA256 of the
+    /// message under the named secret, or nothing for a name that it does not know.
+    ///
+    /// ```
+    /// # fn hmac_sha256(_: &[u8], _: &[u8]) -> Vec<u8> { Vec::new() }
+    /// let host = countersign_sdk::mock::Host::new();
+    /// host.answer_mac(|secret, message| {
+    ///     (secret == "webhook-key").then(|| hmac_sha256(b"the key of the test", message))
+    /// });
+    /// ```
+    pub fn answer_mac(&self, answer: impl Fn(&str, &[u8]) -> Option<Vec<u8>> + 'static) {
+        self.state.borrow_mut().answer_mac = Some(Rc::new(answer));
+    }
+
     /// Answers HTTP requests. Without it each one fails as a connection does.
     ///
     /// ```

@@ -30,12 +30,13 @@ mod case;
 mod challenge;
 mod exchange;
 mod host;
+mod recording;
 mod request;
 mod store;
 
 pub(crate) use self::backend::Backend;
 pub use self::backend::LogLine;
-pub use self::case::{CaseFailures, run_cases};
+pub use self::case::{CaseFailures, run_cases, run_cases_on};
 pub use self::challenge::{KeptChallenge, challenge};
 pub use self::host::Host;
 pub use self::request::{

@@ -249,6 +249,12 @@ impl HintBuilder {
         self
     }
 
+    /// Adds what the host knows beside.
+    pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.attributes.push(name, value);
+        self
+    }
+
     /// The hint.
     pub fn build(self) -> Hint {
         self.0
