@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::mdm::MdmSettings;
 use crate::secret::SecretRef;
 use crate::user::User;
 use crate::value::LoopbackAddress;
@@ -23,6 +24,8 @@ pub struct VerifySettings {
     pub challenge_key: SecretRef,
     /// The key, 32 random bytes, of encrypted database columns.
     pub column_key: SecretRef,
+    /// Where device managements fetch challenges; without it there is no such listener.
+    pub mdm: Option<MdmSettings>,
     /// Bounds of the sandbox as a whole.
     #[serde(default)]
     pub sandbox: SandboxSettings,
