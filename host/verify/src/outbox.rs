@@ -6,6 +6,8 @@
 //! makes it due.
 
 mod notice;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

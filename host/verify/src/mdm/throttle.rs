@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Failures older than this are forgotten.
 const FORGET: Duration = Duration::from_secs(15 * 60);
 
+/// The first wait; each further one is twice as long.
+const FIRST: Duration = Duration::from_secs(5);
+
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -58,7 +61,7 @@ impl Throttle {
         failures.count = failures.count.saturating_add(1);
         failures.last = now;
         if let Some(over) = failures.count.checked_sub(self.free) {
-            let wait = Duration::from_secs(1_u64 << over.min(16)).min(LONGEST);
+            let wait = FIRST.saturating_mul(1 << over.min(16)).min(LONGEST);
             failures.blocked_until = now + wait;
         }
         failures.count
@@ -109,11 +112,11 @@ mod tests {
         fail(&throttle, A, 2, now);
         assert_eq!(wait(&throttle, A, now), None);
         let mut waits = Vec::new();
-        for _ in 0..11 {
+        for _ in 0..8 {
             fail(&throttle, A, 1, now);
             waits.push(wait(&throttle, A, now).unwrap());
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300]);
         assert_eq!(wait(&throttle, A, now + LONGEST), None);
         assert_eq!(wait(&throttle, "192.0.2.2", now), None, "others do not wait");
     }

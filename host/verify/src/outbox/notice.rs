@@ -319,6 +319,11 @@ impl Due {
         Ok(letter)
     }
 
+    #[cfg(test)]
+    pub(super) fn tries_before(&self) -> u32 {
+        self.tries
+    }
+
     pub(super) fn trace_id(&self) -> String {
         EnrolmentId(self.enrolment).to_hex().chars().take(16).collect()
     }
