@@ -4,12 +4,17 @@
 //! the names it was issued for. It never vouches for a name that came from the device, and has no
 //! setting that would let a challenge be used twice or be left out.
 
+use std::time::Duration;
+
 use countersign_sdk::{
-    Approval, Context, DenialCode, Description, Host, Power, Request, RequestKind, Verdict,
-    Verifier, deny,
+    Approval, Binding, ChallengesIssuer, Context, Denial, DenialCode, Description, Hint, Host,
+    IssuedChallenge, Power, Request, RequestKind, Verdict, Verifier, deny,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+/// How long a challenge lives where whoever asks for it does not say: NDES's hour.
+const USUAL_LIFE: Duration = Duration::from_secs(3600);
 
 /// The verifier.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ impl Verifier for OneTimePassword {
     fn describe() -> Description {
         Description::new("one-time-password", env!("CARGO_PKG_VERSION"), "Countersign")
             .summary("Devices that come with a one-time challenge which this host issued for them")
-            .wants(Power::Challenges, "To redeem the challenge that a device sends")
+            .wants(Power::Challenges, "To issue challenges, and redeem the one that a device sends")
     }
 
     fn verify(settings: &Settings, _: &Context, request: &Request, host: &Host) -> Verdict {
@@ -53,6 +58,54 @@ impl Verifier for OneTimePassword {
             None => Ok(approval),
         }
     }
+}
+
+impl ChallengesIssuer for OneTimePassword {
+    /// A challenge for what the hint says and nothing else: without names it vouches for none.
+    fn issue(
+        settings: &Settings,
+        _: &Context,
+        hint: &Hint,
+        host: &Host,
+    ) -> Result<IssuedChallenge, Denial> {
+        // Whoever sends them means to tie the password to something. One that is not tied to it
+        // would be more than was asked for.
+        if hint.attributes.get("ndes-params").is_some() {
+            return Err(Denial::new(
+                DenialCode::NotSupported,
+                "the request came with Params that are not a JSON object with `names` or \
+                 `device-id`: this plug-in understands no others",
+            ));
+        }
+        if settings.require_names && hint.names.is_empty() {
+            return Err(unissued("names", "require-names"));
+        }
+        if settings.require_device_id && hint.device_id.is_none() {
+            return Err(unissued("a device id", "require-device-id"));
+        }
+        let life = match hint.attributes.get("ttl-seconds") {
+            None => USUAL_LIFE,
+            Some(text) => text.parse().map(Duration::from_secs).map_err(|_| {
+                Denial::new(DenialCode::NotSupported, "`ttl-seconds` is no number of seconds")
+            })?,
+        };
+        let binding = Binding {
+            names: hint.names.clone(),
+            device_id: hint.device_id.clone(),
+            ..Binding::default()
+        };
+        Ok(host.challenges().issue(binding, life)?)
+    }
+}
+
+fn unissued(what: &str, setting: &str) -> Denial {
+    Denial::new(
+        DenialCode::Other("challenge-unbound".to_owned()),
+        format!(
+            "a challenge without {what} is wanted, and the setting `{setting}` would have it \
+             denied: say {what} with the request for it"
+        ),
+    )
 }
 
 fn missing(kind: &RequestKind) -> &'static str {
@@ -78,4 +131,4 @@ fn unbound(what: &str, setting: &str, option: &str) -> countersign_sdk::NotAppro
     )
 }
 
-countersign_sdk::export!(OneTimePassword);
+countersign_sdk::export!(OneTimePassword with challenges);

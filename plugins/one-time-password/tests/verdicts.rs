@@ -97,3 +97,47 @@ fn denial(
         other => panic!("expected a denial, found {other:?}"),
     }
 }
+
+#[test]
+fn a_challenge_stands_for_what_the_hint_says_and_lives_as_long() {
+    let host = mock::Host::new();
+    let hint = mock::hint("laptops", "jamf")
+        .name(Name::common_name("device-17"))
+        .device_id("17")
+        .attribute("ttl-seconds", "600")
+        .build();
+    let issued = host.issue::<OneTimePassword>(&SETTINGS, &hint).unwrap();
+
+    let request = mock::request("laptops").common_name("device-17").challenge(issued.text.reveal());
+    let approval = host.verify::<OneTimePassword>(&SETTINGS, &request.build()).unwrap();
+    assert_eq!(approval.vouched(), &Vouched::Names(vec![Name::common_name("device-17")]));
+}
+
+#[test]
+fn row_02_a_challenge_issued_without_names_vouches_for_none() {
+    let host = mock::Host::new();
+    let hint = mock::hint("laptops", "jamf").build();
+    let issued = host.issue::<OneTimePassword>(&SETTINGS, &hint).unwrap();
+
+    let request = mock::request("laptops").common_name("device-17").challenge(issued.text.reveal());
+    let approval = host.verify::<OneTimePassword>(&SETTINGS, &request.build()).unwrap();
+    assert_eq!(approval.vouched(), &Vouched::Names(Vec::new()));
+}
+
+#[test]
+fn what_could_not_be_redeemed_is_not_issued() {
+    let host = mock::Host::new();
+    let issue = |settings: &Settings, hint| {
+        host.issue::<OneTimePassword>(settings, &hint).map(|_| ()).map_err(|denial| denial.code)
+    };
+    let unbound = Err(DenialCode::Other("challenge-unbound".to_owned()));
+    let names = Settings { require_names: true, ..SETTINGS };
+    assert_eq!(issue(&names, mock::hint("laptops", "jamf").build()), unbound);
+    let device = Settings { require_device_id: true, ..SETTINGS };
+    assert_eq!(issue(&device, mock::hint("laptops", "jamf").build()), unbound);
+    // Params of NDES that tie the password to something this plug-in does not understand.
+    let params = mock::hint("laptops", "jamf").attribute("ndes-params", "id=17").build();
+    assert_eq!(issue(&SETTINGS, params), Err(DenialCode::NotSupported));
+    let life = mock::hint("laptops", "jamf").attribute("ttl-seconds", "an hour").build();
+    assert_eq!(issue(&SETTINGS, life), Err(DenialCode::NotSupported));
+}
