@@ -7,17 +7,25 @@ use countersign_sandbox::{
     BreakerSettings, Budgets, BulkheadSettings, Digest, Grants, PluginSettings, PoolSize,
 };
 
-/// What `[plugin.NAME]` asks of the sandbox.
-pub fn plugin_settings(name: &str, from: &config::PluginSettings) -> PluginSettings {
+use crate::powers::{self, PowerError};
+
+/// What `[plugin.NAME]` asks of the sandbox. Reads the secrets and certificates that it names.
+pub fn plugin_settings(
+    name: &str,
+    from: &config::PluginSettings,
+) -> Result<PluginSettings, PowerError> {
     let limits = &from.limits;
-    PluginSettings {
+    Ok(PluginSettings {
         name: name.to_owned(),
         grants: Grants {
             log: from.grants.log,
             kv: from.grants.kv,
             challenges: from.grants.challenges,
             exactly_as_requested: from.grants.exactly_as_requested,
+            ..Grants::default()
         },
+        http: powers::http(name, from)?,
+        secrets: powers::secrets(name, from)?,
         settings: from.settings.clone(),
         budgets: Budgets {
             time: Duration::from_millis(limits.time_ms.into()),
@@ -32,7 +40,7 @@ pub fn plugin_settings(name: &str, from: &config::PluginSettings) -> PluginSetti
             ..BulkheadSettings::default()
         },
         breaker: BreakerSettings::default(),
-    }
+    })
 }
 
 /// A pool with room for all plug-ins at their limits at the same time, and for one trial.

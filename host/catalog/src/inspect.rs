@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use countersign_sandbox::{
     CONTRACT_VERSION, Compiler, Component, ComponentError, Import, Offers, Sandbox, Standing,
-    model::Description,
+    model::{Description, Power},
 };
 use serde::Serialize;
 
@@ -114,9 +114,43 @@ impl Inspection {
         let needed: Vec<_> = self.imports.iter().filter_map(grant).collect();
         if !needed.is_empty() {
             toml.push_str(&format!("\n[plugin.{name}.grants]\n"));
-            needed.iter().for_each(|grant| toml.push_str(&format!("{grant} = true\n")));
+            needed.iter().for_each(|grant| toml.push_str(&self.grant_line(grant)));
+        }
+        if needed.contains(&"http") {
+            toml.push_str(&format!(
+                "\n# The only roots that are trusted; the system's here.\n[plugin.{name}.http]\n\
+                 roots = \"/etc/ssl/certs/ca-certificates.crt\"\n"
+            ));
         }
         toml
+    }
+
+    /// The line that grants an import, with what the plug-in says it wants of it.
+    fn grant_line(&self, import: &str) -> String {
+        let wants = self.description.iter().flat_map(|description| &description.wants);
+        let wanted = |read: fn(&Power) -> Option<&String>| -> Vec<&String> {
+            wants.clone().filter_map(|want| read(&want.power)).collect()
+        };
+        match import {
+            "http" => {
+                let hosts = wanted(|power| match power {
+                    Power::Host(host) => Some(host),
+                    _ => None,
+                });
+                format!("hosts = {hosts:?}\n")
+            }
+            "secrets" => {
+                let secrets = wanted(|power| match power {
+                    Power::Secret(secret) => Some(secret),
+                    _ => None,
+                });
+                format!(
+                    "# keys, each with a [plugin.NAME.secrets.X]; a credential has a \
+                     [plugin.NAME.credentials.X] instead\nsecrets = {secrets:?}\n"
+                )
+            }
+            _ => format!("{import} = true\n"),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     file::{self, FileError},
     from_config::{digest, plugin_settings},
     lock::{LockError, LockFile, Locked},
+    powers::PowerError,
 };
 
 /// Plug-ins of one process: its sandbox, its folder of machine code, its lock file.
@@ -73,6 +74,9 @@ pub enum Reason {
     /// The compiler.
     #[error(transparent)]
     Component(#[from] ComponentError),
+    /// A host, credential or secret that is granted cannot be given.
+    #[error(transparent)]
+    Power(#[from] PowerError),
     /// Imports, contract, trial, settings.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -108,7 +112,10 @@ impl Catalog {
         name: &str,
         from: &config::PluginSettings,
     ) -> Result<Installed, InstallError> {
-        let settings = plugin_settings(name, from);
+        let settings = plugin_settings(name, from).map_err(|error| InstallError {
+            plugin: name.to_owned(),
+            reason: Reason::Power(error),
+        })?;
         self.install_component(&from.component, digest(from), settings).await
     }
 

@@ -11,6 +11,7 @@ mod inspect;
 mod install;
 mod lock;
 mod metadata;
+mod powers;
 
 pub use change::Change;
 pub use file::FileError;
@@ -19,3 +20,4 @@ pub use inspect::{Export, InspectError, Inspection, inspect};
 pub use install::{Catalog, CatalogError, InstallError, Installed, Reason};
 pub use lock::{LockError, LockFile, Locked};
 pub use metadata::{Metadata, Producer};
+pub use powers::PowerError;

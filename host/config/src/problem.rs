@@ -125,7 +125,8 @@ fn floor_boundary(text: &str, offset: usize) -> usize {
 }
 
 /// Words in a key's name after which a secret may stand.
-const SECRET_WORDS: [&str; 6] = ["password", "secret", "token", "pin", "passphrase", "key"];
+const SECRET_WORDS: [&str; 7] =
+    ["password", "secret", "token", "pin", "passphrase", "key", "value"];
 
 /// The line up to a value that may be a secret written where a reference belongs: a problem is
 /// printed to terminals and logs.

@@ -180,7 +180,12 @@ fn wrong_types_and_numbers_out_of_range_are_named_with_what_is_expected() {
         ("max-in-flight = 256", "max-in-flight = 0", "out-of-range", "1 to 65536"),
         ("max-in-flight = 256", "max-in-flight = 99999999999", "out-of-range", "65536"),
         ("resubmit-unknown = 0", "resubmit-unknown = 2", "out-of-range", "0 to 1"),
-        ("log = true", "log = 1", "wrong-type", "true or false"),
+        (
+            "log = true\nchallenges = true",
+            "log = 1\nchallenges = true",
+            "wrong-type",
+            "true or false",
+        ),
         ("mode = \"lab\"", "mode = \"labb\"", "bad-value", "`labb`"),
         ("kind = \"wstep\"", "kind = \"est\"", "bad-value", "`est`"),
         ("kinds = [\"rsa\", ", "kinds = [\"dsa\", ", "bad-value", "`dsa`"),
@@ -529,4 +534,41 @@ fn row_65_a_link_to_the_ca_without_tls_is_refused() {
     }
     let credential = the_problem(&[("https://ca.example.com", "https://ra:pw@ca.example.com")]);
     assert_eq!(credential.id, "credential-in-url");
+}
+
+#[test]
+fn who_asked_is_taken_from_a_header_only_behind_a_proxy_on_this_host() {
+    let header = "# source-header = \"x-forwarded-for\"";
+    let named = "source-header = \"X-Forwarded-For\"";
+    let loaded = load(&example_with(&[(header, named)])).unwrap();
+    assert_eq!(loaded.config.serve.source_header.unwrap().as_str(), "x-forwarded-for");
+
+    // Fails when the rule `source_header` is gone: anyone could say to be anybody.
+    let tls = "[serve.tls]\ncertificate = \"tls.pem\"\nkey = \"file:tls.key\"\n[serve.aliases]";
+    let problem = the_problem(&[
+        (header, named),
+        ("listen = \"127.0.0.1:8085\"", "listen = \"0.0.0.0:8085\""),
+        ("[serve.aliases]", tls),
+    ]);
+    assert_eq!(problem.id, "source-header-from-anyone");
+
+    for bad in ["", "forwarded", "x forwarded for", "x-forwarded-for:"] {
+        let named = format!("source-header = {bad:?}");
+        assert_eq!(the_problem(&[(header, &named)]).id, "bad-source-header", "{bad}");
+    }
+}
+
+#[test]
+fn budgets_and_the_time_of_zone_a_stay_in_bounds_and_are_never_off() {
+    for (from, to) in [
+        ("zone-a-milliseconds = 250", "zone-a-milliseconds = 0"),
+        ("zone-a-milliseconds = 250", "zone-a-milliseconds = 60000"),
+        ("failures-per-source = 30", "failures-per-source = 0"),
+        ("failures-per-key = 600", "failures-per-key = 0"),
+        ("unwraps-per-key = 60000", "unwraps-per-key = 0"),
+        ("messages-per-source = 1200", "messages-per-source = 0"),
+        ("sources = 16384", "sources = 0"),
+    ] {
+        assert!(the_problem(&[(from, to)]).path.starts_with("serve."), "{to}");
+    }
 }

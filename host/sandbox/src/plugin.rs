@@ -17,7 +17,7 @@ use crate::{
     component::Digest,
     contract::{Adapter, Offers, WireContext},
     grants::Grants,
-    http::HttpSettings,
+    http::{HostRule, HttpSettings},
     model::{
         Action, ActionResult, Approval, Batch, Challenge, Check, Denial, Description, Event, Hint,
         Malformed, Outcome, Problem, Request, Retry, Verdict, Vouched,
@@ -127,6 +127,16 @@ impl Plugin {
     /// What it may do.
     pub fn grants(&self) -> Grants {
         self.runner.grants
+    }
+
+    /// The hosts it may speak to.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostRule> {
+        self.runner.reach.http.iter().flat_map(|client| client.hosts())
+    }
+
+    /// The names of the secrets it may use.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.runner.reach.secrets.names()
     }
 
     /// What it says about itself.

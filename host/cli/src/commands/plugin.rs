@@ -96,13 +96,20 @@ fn list(arguments: &List) -> Result<(), Failure> {
 }
 
 fn granted(plugin: &Value) -> String {
-    let granted: Vec<&str> = plugin
+    let granted: Vec<String> = plugin
         .get("grants")
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
-        .filter(|(_, granted)| granted.as_bool() == Some(true))
-        .map(|(power, _)| power.as_str())
+        .filter_map(|(power, granted)| match granted {
+            Value::Bool(true) => Some(power.clone()),
+            // Hosts and secrets: which.
+            Value::Array(which) if !which.is_empty() => {
+                let which: Vec<&str> = which.iter().filter_map(Value::as_str).collect();
+                Some(format!("{power} ({})", which.join(" ")))
+            }
+            _ => None,
+        })
         .collect();
     if granted.is_empty() { "-".to_owned() } else { granted.join(", ") }
 }
@@ -117,6 +124,8 @@ fn locked(loaded: &Loaded) -> Result<Value, Failure> {
                 "log": settings.grants.log,
                 "kv": settings.grants.kv,
                 "challenges": settings.grants.challenges,
+                "hosts": settings.grants.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "secrets": settings.grants.secrets,
                 "exactly-as-requested": settings.grants.exactly_as_requested,
             })
         });
@@ -185,6 +194,16 @@ fn show(seen: &Inspection) {
     }
     if let Some(sdk) = &seen.metadata.sdk {
         output::line(&format!("  made with {}", escaped(sdk)));
+    }
+    if let Some(description) = seen.description.as_ref().filter(|seen| !seen.wants.is_empty()) {
+        output::line("wants");
+        for want in &description.wants {
+            output::line(&format!(
+                "  {}: {}",
+                escaped(&want.power.to_string()),
+                escaped(&want.why)
+            ));
+        }
     }
     output::line("exports");
     for export in &seen.exports {

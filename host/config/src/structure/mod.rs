@@ -285,6 +285,16 @@ impl<'s> Walk<'s> {
                 );
                 self.drafts.push(Draft { what, path: path.to_owned(), span: value.span() });
             }
+            DeValue::Integer(number)
+                if i64::from_str_radix(number.as_str(), number.radix()).is_err() =>
+            {
+                let what = BadValue::new(
+                    "out-of-range",
+                    format!("`{path}` is {number}, too large for a setting"),
+                    "write a number of at most 64 bits, or text in quotes",
+                );
+                self.drafts.push(Draft { what, path: path.to_owned(), span: value.span() });
+            }
             DeValue::Array(array) => {
                 for (index, item) in array.iter().enumerate() {
                     self.free(item, &format!("{path}[{index}]"));

@@ -13,6 +13,7 @@ use super::{
     address::not_public,
     connection::{self, Pool, Sender},
     credential::Loaded,
+    host_rule::HostRule,
     refusal::HttpRefusal,
     request::{HttpRequest, HttpResponse, Outbound, Target},
     settings::{HttpSettings, HttpSetupError},
@@ -59,6 +60,10 @@ impl HttpClient {
             places: Semaphore::new(places),
             idle: places,
         })
+    }
+
+    pub(crate) fn hosts(&self) -> &[HostRule] {
+        &self.settings.hosts
     }
 
     /// Sends a request of a call that ends at `deadline`.
