@@ -28,12 +28,18 @@ fn take_one(tx: &Transaction<'_>, outcome: OutcomeRecord) -> Result<(), StoreErr
     let (enrolment, attempt) = (&outcome.enrolment.0, outcome.attempt);
     outbox::arrived(tx, enrolment, attempt, kind, outcome.code.as_deref())?;
     let certificate = outcome.certificate.map(|Bytes(der)| der);
+    // By this hash a renewal finds that its current certificate was delivered here.
+    let sha256 = certificate.as_deref().map(sha256);
     tx.prepare_cached(
-        "UPDATE approval SET outcome = ?3, certificate = ?4
+        "UPDATE approval SET outcome = ?3, certificate = ?4, certificate_sha256 = ?5
          WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
     )?
-    .execute(params![outcome.enrolment.0, outcome.attempt, kind, certificate])?;
+    .execute(params![outcome.enrolment.0, outcome.attempt, kind, certificate, sha256])?;
     Ok(())
+}
+
+fn sha256(octets: &[u8]) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets).as_ref().to_vec()
 }
 
 /// Keeps an order; a second time it changes nothing.
