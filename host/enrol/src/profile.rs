@@ -25,6 +25,8 @@ pub struct Profile {
     pub issuing_certificate: countersign_profile::Certificate,
     /// The CA's chain as GetCACert hands it out, issuing CA first.
     pub ca_certificates: Vec<Certificate>,
+    /// What GetNextCACert answers, if the CA's admin has given it.
+    pub next_ca: Option<Arc<[u8]>>,
     /// What goes into SUCCESS behind the issued certificate.
     pub reply_chain: Vec<Certificate>,
     /// Whether there are verifiers for renewals.

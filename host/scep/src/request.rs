@@ -204,6 +204,11 @@ impl IssuerAndSerial {
         }
     }
 
+    /// An issuer's Name element with the content octets of a serial number.
+    pub fn new(issuer: Vec<u8>, serial: &[u8]) -> IssuerAndSerial {
+        IssuerAndSerial { issuer, serial: tlv::element(tlv::INTEGER, &[serial]) }
+    }
+
     /// Content octets of the serial number.
     pub fn serial_octets(&self) -> &[u8] {
         tlv::content_of(&self.serial)

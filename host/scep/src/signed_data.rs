@@ -1,6 +1,6 @@
 //! CMS SignedData as SCEP uses it (RFC 5652 §5), read leniently and without a copy.
 
-use countersign_profile::{DigestAlgorithm, SignatureScheme};
+use countersign_profile::{DigestAlgorithm, SignatureError, SignatureScheme};
 
 use crate::algorithm::{self, AlgorithmError};
 use crate::certificate::Certificate;
@@ -169,6 +169,11 @@ impl SignerInfo {
 
     pub(crate) fn scheme(&self) -> Result<SignatureScheme, AlgorithmError> {
         algorithm::read_signature(&self.digest, &self.signature_algorithm)
+    }
+
+    /// The scheme of a signer who need not be one that answers can be encrypted to: a CA.
+    pub(crate) fn any_scheme(&self) -> Result<SignatureScheme, SignatureError> {
+        SignatureScheme::from_signer_info(&self.signature_algorithm, &self.digest)
     }
 
     /// The signed attributes; none if the field is not there.

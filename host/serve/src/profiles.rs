@@ -12,10 +12,11 @@ use countersign_config::{
 };
 use countersign_enrol::Profile;
 use countersign_profile::{Boundary, Certificate, NameConstraints};
-use countersign_scep::LegacyAlgorithms;
+use countersign_scep::{LegacyAlgorithms, NextCa};
 use zeroize::Zeroizing;
 
 use crate::start::StartError;
+use crate::state::now;
 
 /// Requests of one profile that may wait for a verifier.
 const WAITING_QUOTA: u32 = 1000;
@@ -26,6 +27,7 @@ pub(crate) struct KnownAuthority {
     pub(crate) connector: Arc<dyn Authority>,
     pub(crate) issuing: Certificate,
     pub(crate) chain: Vec<Certificate>,
+    pub(crate) next_ca: Option<Arc<[u8]>>,
 }
 
 /// Reads the files of each authority; connects to none.
@@ -75,7 +77,34 @@ fn authority(name: &str, settings: &AuthoritySettings) -> Result<KnownAuthority,
         .iter()
         .map(|der| Certificate::parse(der).map_err(StartError::of(settings.chain.display())))
         .collect::<Result<_, _>>()?;
-    Ok(KnownAuthority { connector: Arc::new(connector), issuing, chain })
+    let next_ca = settings.next_ca.as_deref().map(|path| next_ca(path, &issuing)).transpose()?;
+    Ok(KnownAuthority { connector: Arc::new(connector), issuing, chain, next_ca })
+}
+
+/// What the CA says about its next certificates: signed by the certificate that issues now, and none
+/// of it over already. Devices would take anything else for an attack, or take it.
+fn next_ca(path: &Path, issuing: &Certificate) -> Result<Arc<[u8]>, StartError> {
+    let wrong = StartError::of::<String>(path.display());
+    let octets = std::fs::read(path).map_err(StartError::of(path.display()))?;
+    let current = countersign_scep::Certificate::parse(issuing.der())
+        .map_err(StartError::of(path.display()))?;
+    let next = NextCa::read(&octets, &current).map_err(|error| {
+        wrong(format!("{error}; have the CA's admin sign the next certificates again"))
+    })?;
+    for certificate in next.certificates() {
+        let certificate =
+            Certificate::parse(certificate.der()).map_err(StartError::of(path.display()))?;
+        if certificate.not_after() <= now() {
+            return Err(wrong(format!(
+                "certificate {} among the next ones has ended; remove `next-ca` or give new ones",
+                certificate.serial_hex()
+            )));
+        }
+        if certificate.sha256() == issuing.sha256() {
+            return Err(wrong("it names the current certificate as the next".to_owned()));
+        }
+    }
+    Ok(octets.into())
 }
 
 /// Row 35: outside lab mode the CA must not be on this host.
@@ -145,6 +174,7 @@ fn profile(
         template: settings.template.clone(),
         issuing_certificate: authority.issuing.clone(),
         ca_certificates: in_scep(&authority.chain, |_| true)?,
+        next_ca: authority.next_ca.clone(),
         reply_chain: reply_chain(settings, &authority.chain)?,
         renews: !settings.verifiers.renewal.is_empty(),
         legacy: LegacyAlgorithms {

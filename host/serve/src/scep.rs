@@ -64,10 +64,11 @@ async fn scep(
     match (operation, is_post) {
         (Operation::GetCaCaps, false) => capabilities(&profile),
         (Operation::GetCaCert, false) => ca_certificates(&shared, &profile),
-        // Not advertised without a successor to hand out.
-        (Operation::GetNextCaCert, false) => {
-            plain(StatusCode::BAD_REQUEST, "GetNextCACert is not offered\n")
-        }
+        (Operation::GetNextCaCert, false) => match &profile.next_ca {
+            Some(body) => typed("application/x-x509-next-ca-cert", body.to_vec()),
+            // Not advertised without a successor to hand out.
+            None => plain(StatusCode::BAD_REQUEST, "GetNextCACert is not offered\n"),
+        },
         (Operation::PkiOperation, true) => {
             let source = source_of(&shared, &request);
             match body(&shared, request).await {
@@ -119,6 +120,9 @@ fn capabilities(profile: &Profile) -> Response {
     let mut offered = Capabilities::MODERN.with_legacy(&profile.legacy);
     if profile.renews {
         offered = offered.with_renewal();
+    }
+    if profile.next_ca.is_some() {
+        offered = offered.with_next_ca_cert();
     }
     let text = offered.to_string();
     typed("text/plain", text.into_bytes())
