@@ -8,11 +8,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use crate::error::TokenError;
 use crate::token::{Deadline, Token};
+
+/// How long the end waits for what is being done.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +25,19 @@ pub struct PoolLimits {
     pub waiting_signatures: usize,
     /// Unwraps that may wait for a thread.
     pub waiting_unwraps: usize,
+    /// A token whose every thread has been in it for longer than this hangs: what is asked
+    /// then fails at once, until one of them comes back.
+    pub stalled_after: Duration,
 }
 
 impl Default for PoolLimits {
     fn default() -> Self {
         // About half a second of RSA-2048 work on two cores; more would only wait to time out.
-        Self { waiting_signatures: 1024, waiting_unwraps: 1024 }
+        Self {
+            waiting_signatures: 1024,
+            waiting_unwraps: 1024,
+            stalled_after: Duration::from_secs(10),
+        }
     }
 }
 
@@ -68,7 +79,7 @@ impl KeyPool {
             token,
             limits,
             most_unwraps,
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State { at_work: vec![None; threads], ..State::default() }),
             changed: Condvar::new(),
         });
         let mut owner = Owner { shared, threads: Vec::new() };
@@ -76,7 +87,7 @@ impl KeyPool {
             let shared = Arc::clone(&owner.shared);
             let thread = std::thread::Builder::new()
                 .name(format!("key-{number}"))
-                .spawn(move || shared.work())
+                .spawn(move || shared.work(number))
                 .map_err(|error| TokenError::Lost(format!("no thread for the token: {error}")))?;
             owner.threads.push(thread);
         }
@@ -139,7 +150,8 @@ impl fmt::Debug for KeyPool {
 }
 
 /// Ends the threads in order: they finish what they do, and the token is dropped after the
-/// last of them (PKCS#11: sessions closing while the process exits crash some modules).
+/// last of them (PKCS#11: sessions closing while the process exits crash some modules). A thread
+/// that hangs in the token is left behind, and the token with it: nothing is closed under it.
 struct Owner {
     shared: Arc<Shared>,
     threads: Vec<std::thread::JoinHandle<()>>,
@@ -155,9 +167,16 @@ impl Drop for Owner {
         }
         self.shared.changed.notify_all();
         let me = std::thread::current().id();
-        for thread in self.threads.drain(..) {
-            if thread.thread().id() != me {
+        let patience = Instant::now() + LAST_WORK;
+        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != me) {
+            while !thread.is_finished() && Instant::now() < patience {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if thread.is_finished() {
                 let _ = thread.join();
+            } else {
+                let label = self.shared.token.description().label;
+                tracing::error!(token = label, "a thread hangs in the token and is left behind");
             }
         }
     }
@@ -171,7 +190,40 @@ struct State {
     unwraps: VecDeque<Job>,
     running: usize,
     running_unwraps: usize,
+    /// What each thread does, and since when.
+    at_work: Vec<Option<(Work, Instant)>>,
     closed: bool,
+}
+
+impl State {
+    fn note(&mut self, number: usize, what: Option<(Work, Instant)>) {
+        if let Some(place) = self.at_work.get_mut(number) {
+            *place = what;
+        }
+    }
+}
+
+/// Since when nothing of this kind has moved: the latest start among the threads that could do
+/// it, where all of them are in the token.
+fn stalled_since(
+    at_work: &[Option<(Work, Instant)>],
+    work: Work,
+    most_unwraps: usize,
+) -> Option<Instant> {
+    let all = at_work.iter().copied().collect::<Option<Vec<_>>>();
+    if let Some(all) = all {
+        return all.into_iter().map(|(_, since)| since).max();
+    }
+    if work == Work::Sign {
+        return None;
+    }
+    let unwraps: Vec<Instant> = at_work
+        .iter()
+        .flatten()
+        .filter(|(work, _)| *work == Work::Unwrap)
+        .map(|(_, since)| *since)
+        .collect();
+    if unwraps.len() < most_unwraps { None } else { unwraps.into_iter().max() }
 }
 
 struct Shared {
@@ -190,21 +242,33 @@ impl Shared {
 
     fn push(&self, work: Work, job: Job) -> Result<(), TokenError> {
         let mut state = self.lock();
-        let (queue, most) = match work {
-            Work::Sign => (&mut state.signatures, self.limits.waiting_signatures),
-            Work::Unwrap => (&mut state.unwraps, self.limits.waiting_unwraps),
+        let (waiting, most) = match work {
+            Work::Sign => (state.signatures.len(), self.limits.waiting_signatures),
+            Work::Unwrap => (state.unwraps.len(), self.limits.waiting_unwraps),
         };
-        if queue.len() >= most {
+        if waiting >= most {
             return Err(TokenError::Busy);
         }
+        if let Some(since) = stalled_since(&state.at_work, work, self.most_unwraps)
+            && since.elapsed() >= self.limits.stalled_after
+        {
+            return Err(TokenError::Lost(format!(
+                "it has not answered for {} seconds",
+                since.elapsed().as_secs()
+            )));
+        }
+        let queue = match work {
+            Work::Sign => &mut state.signatures,
+            Work::Unwrap => &mut state.unwraps,
+        };
         queue.push_back(job);
         drop(state);
         self.changed.notify_one();
         Ok(())
     }
 
-    fn work(&self) {
-        while let Some((work, job)) = self.next() {
+    fn work(&self, number: usize) {
+        while let Some((work, job)) = self.next(number) {
             // A panic is the token's fault and one caller's loss, not the end of the thread.
             let ended = catch_unwind(AssertUnwindSafe(|| job(self.token.as_ref())));
             if ended.is_err() {
@@ -212,6 +276,7 @@ impl Shared {
             }
             let mut state = self.lock();
             state.running -= 1;
+            state.note(number, None);
             if work == Work::Unwrap {
                 state.running_unwraps -= 1;
                 drop(state);
@@ -221,7 +286,7 @@ impl Shared {
         }
     }
 
-    fn next(&self) -> Option<(Work, Job)> {
+    fn next(&self, number: usize) -> Option<(Work, Job)> {
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -229,6 +294,7 @@ impl Shared {
             }
             if let Some(job) = state.signatures.pop_front() {
                 state.running += 1;
+                state.note(number, Some((Work::Sign, Instant::now())));
                 return Some((Work::Sign, job));
             }
             if state.running_unwraps < self.most_unwraps
@@ -236,6 +302,7 @@ impl Shared {
             {
                 state.running += 1;
                 state.running_unwraps += 1;
+                state.note(number, Some((Work::Unwrap, Instant::now())));
                 return Some((Work::Unwrap, job));
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -23,6 +23,8 @@ use countersign_keys::{
 
 static KEY: LazyLock<GeneratedKey> = LazyLock::new(|| generate_key(KeySpec::Rsa2048).unwrap());
 
+const STALLED_AFTER: Duration = Duration::from_millis(400);
+
 /// A token whose every operation waits for a word from the test.
 #[derive(Debug)]
 struct Scripted {
@@ -125,7 +127,11 @@ fn bench(sessions: usize, reserved_for_signing: usize, waiting: usize) -> Bench 
         words: Mutex::new(words),
         done: Mutex::default(),
     });
-    let limits = PoolLimits { waiting_signatures: waiting, waiting_unwraps: waiting };
+    let limits = PoolLimits {
+        waiting_signatures: waiting,
+        waiting_unwraps: waiting,
+        stalled_after: STALLED_AFTER,
+    };
     let pool = KeyPool::start(Arc::clone(&token) as Arc<dyn Token>, limits).unwrap();
     let certificate = || role_certificate(&KEY, &Template::default());
     Bench {
@@ -274,4 +280,33 @@ async fn when_the_last_handle_is_dropped_the_threads_end_before_the_token() {
     drop(cep);
     assert_eq!(Arc::strong_count(&token), 1);
     drop(tell);
+}
+
+/// Fails when `push` does not look whether the token hangs: each request would wait for its whole
+/// deadline.
+#[tokio::test]
+async fn a_token_that_hangs_fails_at_once_until_it_answers_again() {
+    let bench = bench(1, 0, 8);
+    let rep = bench.rep.clone();
+    let hanging = tokio::spawn(async move { rep.sign(b"1".to_vec(), soon()).await });
+    tokio::time::sleep(STALLED_AFTER + Duration::from_millis(200)).await;
+    let asked = Instant::now();
+    let failed = bench.rep.sign(b"2".to_vec(), soon()).await;
+    assert!(matches!(failed, Err(TokenError::Lost(_))), "{failed:?}");
+    assert!(asked.elapsed() < Duration::from_millis(200));
+    bench.tell.send(Word::Go).unwrap();
+    hanging.await.unwrap().unwrap();
+    bench.tell.send(Word::Go).unwrap();
+    bench.rep.sign(b"3".to_vec(), soon()).await.unwrap();
+}
+
+/// Fails when the pool's end joins its threads without a limit.
+#[tokio::test]
+async fn the_end_does_not_wait_for_a_token_that_hangs_for_ever() {
+    let bench = bench(1, 0, 8);
+    let soon = Deadline::after(Duration::from_millis(100));
+    assert_eq!(bench.rep.sign(b"1".to_vec(), soon).await, Err(TokenError::Deadline));
+    let ended = Instant::now();
+    drop((bench.pool, bench.rep, bench.cep));
+    assert!(ended.elapsed() < Duration::from_secs(8));
 }

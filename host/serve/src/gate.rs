@@ -207,7 +207,9 @@ impl Gate {
     }
 
     async fn store(&self) -> Option<String> {
-        self.records.count_by_state().await.err().map(|error| format!("store: {error}"))
+        let trouble = self.records.answers().await.err().map(|error| error.to_string());
+        let trouble = trouble.or_else(|| self.records.store().too_little_room());
+        trouble.map(|trouble| format!("store: {trouble}"))
     }
 
     async fn token(&self) -> Option<String> {

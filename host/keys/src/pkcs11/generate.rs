@@ -166,6 +166,7 @@ fn templates(
         Attribute::Modifiable(false),
         Attribute::Id(id.to_vec()),
         Attribute::Sign(signs),
+        Attribute::SignRecover(false),
         Attribute::Decrypt(decrypts),
         // SoftHSM2 lets a key do this where nobody says otherwise.
         Attribute::SignRecover(false),

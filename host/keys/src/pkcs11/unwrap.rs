@@ -134,6 +134,17 @@ impl Pkcs11Token {
         let mut unwrapping = Unwrapping::new(&known.public_key)?;
         // Some modules list the mechanism and fail at it.
         unwrapping.raw = self.opens_raw(key, &unwrapping, modulus.len(), deadline)?;
+        if !unwrapping.raw {
+            let transport = KeyTransport::Pkcs1v15;
+            let (found, good) =
+                self.padded(key, transport, &unwrapping.ciphertext, KNOWN_LENGTH, deadline)?;
+            if !bool::from(good & found.as_slice().ct_eq(unwrapping.content_key.as_slice())) {
+                return Err(TokenError::Refused(format!(
+                    "`{key}` opens nothing, neither by CKM_RSA_X_509 nor by CKM_RSA_PKCS: it \
+                     lacks CKA_DECRYPT, or a policy of the token (a FIPS mode) forbids both"
+                )));
+            }
+        }
         let unwrapping = Arc::new(unwrapping);
         if let Some(known) = self.known.lock().get_mut(key) {
             known.unwrapping = Some(Arc::clone(&unwrapping));

@@ -1,7 +1,7 @@
 //! Certificates for tests, written by hand: a library's builder would refuse the wrong ones.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use countersign_keys::{GeneratedKey, RoleCertificate};
+use countersign_keys::{GeneratedKey, PublicKey, RoleCertificate};
 
 pub(crate) const CERTIFICATE_REQUEST_AGENT: &[u8] =
     &[0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x01];
@@ -33,6 +33,10 @@ impl Default for Template<'_> {
 
 /// A certificate valid from 2020 on, DER. Its signature is no signature: nobody here checks it.
 pub(crate) fn certificate(key: &GeneratedKey, template: &Template<'_>) -> Vec<u8> {
+    certificate_for(key.public_key(), template)
+}
+
+fn certificate_for(key: &PublicKey, template: &Template<'_>) -> Vec<u8> {
     let name =
         sequence(&[&tlv(0x31, &sequence(&[&[0x06, 0x03, 0x55, 0x04, 0x03], &tlv(0x0c, b"Test")]))]);
     let algorithm =
@@ -58,7 +62,7 @@ pub(crate) fn certificate(key: &GeneratedKey, template: &Template<'_>) -> Vec<u8
         &name,
         &sequence(&[&tlv(0x18, b"20200101000000Z"), &tlv(0x18, template.not_after.as_bytes())]),
         &name,
-        key.public_key().spki_der(),
+        key.spki_der(),
         &tlv(0xa3, &tlv(0x30, &extensions)),
     ]);
     sequence(&[&tbs, algorithm, &tlv(0x03, &[0, 1, 2, 3])])
@@ -66,6 +70,10 @@ pub(crate) fn certificate(key: &GeneratedKey, template: &Template<'_>) -> Vec<u8
 
 pub(crate) fn role_certificate(key: &GeneratedKey, template: &Template<'_>) -> RoleCertificate {
     RoleCertificate::from_der(&certificate(key, template)).unwrap()
+}
+
+pub(crate) fn role_certificate_for(key: &PublicKey, template: &Template<'_>) -> RoleCertificate {
+    RoleCertificate::from_der(&certificate_for(key, template)).unwrap()
 }
 
 fn extension(oid: &[u8], value: &[u8]) -> Vec<u8> {

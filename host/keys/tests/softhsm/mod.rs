@@ -77,6 +77,14 @@ impl SoftHsm {
         assert!(made.status.success(), "{made:?}");
     }
 
+    /// A file of mode 0600 with this PIN.
+    pub(crate) fn pin_file(&self, pin: &str) -> PathBuf {
+        let path = self.directory.join("pin");
+        let _ = std::fs::remove_file(&path);
+        countersign_keys::secret_file::create(&path, pin.as_bytes()).unwrap();
+        path
+    }
+
     pub(crate) fn settings(&self, label: &str) -> Pkcs11Settings {
         Pkcs11Settings { module: MODULE.into(), label: label.into(), serial: None, sessions: 3 }
     }
@@ -107,7 +115,9 @@ pub(crate) fn uri(label: &str, object: &str) -> KeyUri {
 /// A session beside those of the product, logged in.
 pub(crate) fn with_session<T>(label: &str, work: impl FnOnce(&Session) -> T) -> T {
     let module = Pkcs11::new(MODULE).unwrap();
-    let _ = module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
+    // Beside the product's, or where it has none.
+    let flags = CInitializeFlags::OS_LOCKING_OK;
+    let mine = module.initialize(CInitializeArgs::new(flags)).is_ok();
     let slot = module
         .get_slots_with_initialized_token()
         .unwrap()
@@ -116,7 +126,12 @@ pub(crate) fn with_session<T>(label: &str, work: impl FnOnce(&Session) -> T) -> 
         .unwrap();
     let session = module.open_rw_session(slot).unwrap();
     let _ = session.login(UserType::User, Some(&AuthPin::from(PIN)));
-    work(&session)
+    let done = work(&session);
+    drop(session);
+    if mine {
+        module.finalize().unwrap();
+    }
+    done
 }
 
 /// A key pair whose private half has these attributes, where they differ from a good key's.
@@ -134,6 +149,7 @@ pub(crate) fn make_key(session: &Session, object: &str, id: u8, differently: &[A
         Attribute::Extractable(false),
         Attribute::Modifiable(false),
         Attribute::Sign(true),
+        Attribute::SignRecover(false),
         Attribute::Decrypt(false),
         Attribute::Unwrap(false),
         Attribute::Derive(false),
