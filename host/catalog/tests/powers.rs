@@ -86,8 +86,7 @@ fn a_secret_that_others_can_read_or_that_is_not_there_is_named_by_its_section() 
         error
     };
     let mut open = section(folder.path());
-    open["secrets"]["key"]["value"] =
-        secret(folder.path(), "open", "aHVudGVyMg==", 0o644).into();
+    open["secrets"]["key"]["value"] = secret(folder.path(), "open", "aHVudGVyMg==", 0o644).into();
     assert!(refused(open).contains("[plugin.hook.secrets.key]"));
     let mut wrong = section(folder.path());
     wrong["secrets"]["key"]["value"] = secret(folder.path(), "wrong", "s3cret!", 0o600).into();
