@@ -572,3 +572,44 @@ fn budgets_and_the_time_of_zone_a_stay_in_bounds_and_are_never_off() {
         assert!(the_problem(&[(from, to)]).path.starts_with("serve."), "{to}");
     }
 }
+
+#[test]
+fn each_legacy_switch_is_off_and_a_finding_while_it_is_on() {
+    const AT: &str = "[profile.wifi.denials]";
+    let switches = [
+        ("single-des", "accepts-single-des"),
+        ("triple-des", "accepts-triple-des"),
+        ("sha1-signatures", "accepts-sha1"),
+        ("sha1-renewals", "accepts-sha1-renewals"),
+        ("triple-des-replies", "answers-in-triple-des"),
+    ];
+    let plain = load(EXAMPLE).unwrap();
+    let accept = plain.config.profile["wifi"].accept;
+    assert_eq!(accept, countersign_config::AcceptSettings::default());
+    let has = |loaded: &Loaded, id: &str| loaded.findings.iter().any(|finding| finding.id == id);
+    assert!(switches.iter().all(|(_, id)| !has(&plain, id)));
+
+    let all: String = switches.iter().map(|(switch, _)| format!("{switch} = true\n")).collect();
+    let on = load(&example_with(&[(AT, &format!("[profile.wifi.accept]\n{all}\n{AT}"))])).unwrap();
+    // The `legacy_findings` of the rules.
+    assert!(switches.iter().all(|(_, id)| has(&on, id)), "{:?}", on.findings);
+
+    // One that does nothing is a misunderstanding; MD5 and unknown ones are no options.
+    for (lines, id) in [
+        ("sha1-renewals = true", "switch-without-effect"),
+        ("triple-des-replies = true", "switch-without-effect"),
+        ("md5 = true", "unknown-key"),
+    ] {
+        let section = format!("[profile.wifi.accept]\n{lines}\n\n{AT}");
+        assert_eq!(the_problem(&[(AT, &section)]).id, id, "{lines}");
+    }
+}
+
+#[test]
+fn a_profile_that_renews_needs_the_place_of_the_revocation_list() {
+    let renews = ("renewal = []", "renewal = [\"one-time-password\"]");
+    assert!(load(&example_with(&[renews])).is_ok());
+    // The rule `profile_renewals`: nobody could tell whether a certificate was revoked.
+    let crl = ("crl-url = \"http://pki.example.com/issuing.crl\"\n", "");
+    assert_eq!(the_problem(&[renews, crl]).id, "renewal-without-crl");
+}

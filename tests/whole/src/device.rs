@@ -110,6 +110,22 @@ impl Device {
         Self { key, csr, signer, transaction_id }
     }
 
+    /// The device with its certificate, about to ask for the next one with this PKCS#10: what it
+    /// signs goes with the current certificate, in a transaction of its own.
+    #[must_use]
+    pub fn renewing(self, issued: &Issued, csr: Vec<u8>) -> Self {
+        let signer = Certificate::parse(&issued.certificate).expect("the issued certificate");
+        let asked = countersign_profile::Csr::parse(&csr).expect("a PKCS#10");
+        let transaction_id = TransactionId::of_public_key(asked.public_key().spki_der());
+        Self { key: self.key, csr, signer, transaction_id }
+    }
+
+    /// A RenewalReq, sealed for the RA.
+    #[must_use]
+    pub fn renewal(&self, ra: &CaCertificates) -> Sent {
+        self.ask(ra, Ask::RenewalReq(&self.csr))
+    }
+
     /// A PKCSReq, sealed for the RA.
     #[must_use]
     pub fn request(&self, ra: &CaCertificates) -> Sent {
@@ -172,13 +188,26 @@ impl Device {
                 let content_key = self.key.unwrap(&addressed).expect("the key opens it");
                 let bundle = sealed.open(&content_key).expect("a bundle of certificates");
                 let all: Vec<_> = bundle.certificates.iter().map(|c| c.der().to_vec()).collect();
-                let certificate =
-                    bundle.certificates.iter().find(|c| c.spki_der() == self.key.spki_der());
+                // The key of the request, which in a renewal may be another than the one that signs.
+                let asked = countersign_profile::Csr::parse(&self.csr);
+                let key = asked.as_ref().map_or(self.key.spki_der(), |c| c.public_key().spki_der());
+                let certificate = bundle.certificates.iter().find(|c| c.spki_der() == key);
                 let certificate = certificate.expect("one is for this key").der().to_vec();
                 Answer::Issued(Issued { certificate, all })
             }
         }
     }
+}
+
+/// A PKCS#10 for these names by this key.
+///
+/// # Panics
+/// The key does not sign.
+#[must_use]
+pub fn csr(key: &DeviceKey, names: &[&str], challenge: Option<&str>) -> Vec<u8> {
+    let names = parsed(names);
+    let draft = CsrDraft { names: &names, challenge, ..CsrDraft::default() };
+    draft.sign(key).expect("the key signs")
 }
 
 /// Names by their textual form.

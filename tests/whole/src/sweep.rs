@@ -20,6 +20,7 @@ use countersign_profile::{
 use countersign_store::{Owner, open_offline};
 
 use crate::installation::{Installation, WITHOUT_COUNTERSIGNATURE};
+use crate::process::PATIENCE;
 
 /// What a sweep found, all of it in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +49,20 @@ struct Book {
 }
 
 impl Installation {
+    /// Waits until `serve` has told the others everything: which certificates were delivered.
+    ///
+    /// # Panics
+    /// It does not come to it.
+    pub async fn wait_until_told(&self) {
+        let started = std::time::Instant::now();
+        let database = self.file("serve/serve.db");
+        while outbox(&database) != Ok(0) {
+            let left = outbox(&database);
+            assert!(started.elapsed() < PATIENCE, "untold: {left:?}\n{}", self.logs());
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
     /// Sweeps.
     ///
     /// # Panics

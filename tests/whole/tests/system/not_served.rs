@@ -1,8 +1,8 @@
 //! What this version does not serve, it refuses in words that clients understand, and does not
 //! advertise.
 
+use countersign_scep::Certificate;
 use countersign_scep::client::Ask;
-use countersign_scep::{Certificate, IssuerAndSerial};
 use countersign_tests::{Device, Installation, PROFILE};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,17 +38,6 @@ async fn a_pkcsreq_signed_with_an_issued_certificate_is_refused() {
     // As Apple's clients renew: the old key signs, the old certificate goes along.
     must_be_refused(&installation, &device, Ask::PkcsReq(&renewal.csr)).await;
     must_be_refused(&installation, &device, Ask::PkcsReq(&device.csr)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_getcert_and_a_getcrl_are_refused() {
-    let (installation, device) = with_an_enrolled_device().await;
-    let name = IssuerAndSerial::of(&device.signer);
-    must_be_refused(&installation, &device, Ask::GetCert(&name)).await;
-    must_be_refused(&installation, &device, Ask::GetCrl(&name)).await;
-    let stranger = Device::new(&["CN=stranger"], None);
-    must_be_refused(&installation, &stranger, Ask::GetCert(&name)).await;
-    must_be_refused(&installation, &stranger, Ask::GetCrl(&name)).await;
 }
 
 /// A device that signs with the certificate it was issued.

@@ -39,6 +39,7 @@ impl Thief {
             kind,
             csr: Bytes(device.csr.clone()),
             source: "192.0.2.1".to_owned(),
+            renewal: None,
         };
         self.verify.call(&VerifyRequest::Verify(question), SOON).await.unwrap()
     }

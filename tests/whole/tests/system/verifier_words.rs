@@ -11,7 +11,7 @@ const NAMES: [&str; 1] = ["CN=device-17"];
 const VERDICT: u32 = 0x980;
 
 /// A guest that says `pending` (case 2) or `unavailable` (case 3) of so many seconds, always.
-fn saying(case: u32, seconds: u32) -> Guest {
+pub(crate) fn saying(case: u32, seconds: u32) -> Guest {
     // Case, padding, after-seconds, an empty detail, no attributes.
     let words = [case, 0, seconds, 0, 0, 0, 0];
     let octets: String = words
