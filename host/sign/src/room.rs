@@ -6,9 +6,6 @@ use std::sync::Arc;
 
 use countersign_store::Store;
 
-/// With less than this nothing is signed: some ten thousand entries, and what is in flight then.
-const FLOOR: u64 = 32 * 1024 * 1024;
-
 /// How much room there is, by the file system or by a test.
 #[derive(Clone, Default)]
 pub struct Room(Option<Arc<dyn Fn() -> u64 + Send + Sync>>);
@@ -28,20 +25,12 @@ impl Room {
 
     /// Why there is too little, if so.
     pub(crate) fn too_little(&self, store: &Store) -> Option<String> {
-        let free = match &self.0 {
-            Some(free) => Ok(free()),
-            None => store.free_octets(),
-        };
-        match free {
-            Ok(free) if free >= FLOOR => None,
-            Ok(free) => Some(format!(
-                "{} KiB are free on the file system of {}, at least {} are needed to sign; make \
-                 room",
-                free / 1024,
-                store.path().display(),
-                FLOOR / 1024
-            )),
-            Err(error) => Some(error.to_string()),
+        match &self.0 {
+            None => store.too_little_room(),
+            Some(free) => {
+                let free = free();
+                (free < Store::ROOM).then(|| Store::room_text(store.path(), free))
+            }
         }
     }
 }

@@ -305,6 +305,32 @@ impl Store {
         }
     }
 
+    /// Below this much room a process should stop beginning what it must be able to write down: 32
+    /// MiB, some thousands of entries and whatever is in flight.
+    pub const ROOM: u64 = 32 * 1024 * 1024;
+
+    /// Why there is too little room on the database's file system, if there is less than
+    /// [`Store::ROOM`] or nobody knows.
+    #[must_use]
+    pub fn too_little_room(&self) -> Option<String> {
+        match self.free_octets() {
+            Ok(free) if free >= Self::ROOM => None,
+            Ok(free) => Some(Self::room_text(&self.inner.path, free)),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// The words for it.
+    #[must_use]
+    pub fn room_text(path: &Path, free: u64) -> String {
+        format!(
+            "{} KiB are free on the file system of {}, at least {} are needed; make room",
+            free / 1024,
+            path.display(),
+            Self::ROOM / 1024
+        )
+    }
+
     /// Where the database lies.
     #[must_use]
     pub fn path(&self) -> &Path {

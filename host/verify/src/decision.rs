@@ -116,7 +116,11 @@ impl Verifiers {
         let store = self.store.read(|connection| {
             Ok(connection.query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |_| Ok(()))?)
         });
-        store.await.err().map(|error| error.to_string()).into_iter().collect()
+        let mut reasons: Vec<_> =
+            store.await.err().map(|error| error.to_string()).into_iter().collect();
+        // What was approved and cannot be written down would be asked again and again.
+        reasons.extend(self.store.too_little_room());
+        reasons
     }
 
     /// Decides. Denials are reported to the ledger; everything else only answered.
