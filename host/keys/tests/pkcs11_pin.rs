@@ -27,7 +27,8 @@ fn row_21_the_pin_is_in_no_command_line_no_environment_and_no_debug_output() {
         hsm.token("pin");
         let place = place(hsm, "pin", PinSource::File(hsm.pin_file(PIN)));
         let key = KeyPlace::Pkcs11(uri("pin", "rep"));
-        let tokens = Tokens::open(Mode::Production, &[place.clone()], [&key], soon()).unwrap();
+        let tokens =
+            Tokens::open(Mode::Production, std::slice::from_ref(&place), [&key], soon()).unwrap();
         assert!(!format!("{tokens:?} {place:?}").contains(PIN));
         let mut looked_at = 0;
         for process in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -57,7 +58,8 @@ fn row_57_a_pin_file_that_others_can_read_opens_no_token() {
         let place = place(hsm, "mode", PinSource::File(path.clone()));
         for (mode, good) in [(0o644, false), (0o640, false), (0o600, true), (0o400, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let opened = Tokens::open(Mode::Production, &[place.clone()], [&key], soon());
+            let opened =
+                Tokens::open(Mode::Production, std::slice::from_ref(&place), [&key], soon());
             assert_eq!(opened.is_ok(), good, "{mode:o}");
             if let Err(error) = opened {
                 assert!(error.to_string().contains("chmod 0600"), "{error}");
@@ -77,7 +79,9 @@ fn row_57_a_module_configuration_open_to_others_is_a_critical_finding() {
         place.module_config = Some(conf.clone());
         for (mode, expected) in [(0o644, vec!["module-config-open-to-others"]), (0o640, vec![])] {
             std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(mode)).unwrap();
-            let tokens = Tokens::open(Mode::Production, &[place.clone()], [&key], soon()).unwrap();
+            let tokens =
+                Tokens::open(Mode::Production, std::slice::from_ref(&place), [&key], soon())
+                    .unwrap();
             let ids: Vec<_> = tokens.findings().iter().map(|finding| finding.id).collect();
             assert_eq!(ids, expected, "{mode:o}");
         }

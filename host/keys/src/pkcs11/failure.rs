@@ -54,7 +54,6 @@ pub(super) fn remedy(error: &Error) -> Remedy {
         | RvError::KeyHandleInvalid
         | RvError::SessionHandleInvalid
         | RvError::SessionClosed
-        | RvError::SessionCount
         | RvError::UserNotLoggedIn
         | RvError::OperationActive
         | RvError::OperationNotInitialized
@@ -139,6 +138,10 @@ impl Ladder {
         let (remedy, what) = match failure {
             Failure::Final(error) => return Step::GiveUp(error),
             Failure::Gone(what) => (Remedy::Module, what),
+            // Others have them all: none of ours would be more for a new module.
+            Failure::Module(Error::Pkcs11(RvError::SessionCount, _)) => {
+                return Step::GiveUp(TokenError::Busy);
+            }
             Failure::Module(error) => (remedy(&error), error.to_string()),
         };
         match remedy {

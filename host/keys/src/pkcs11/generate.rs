@@ -5,8 +5,9 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
 
 use super::failure::Failure;
+use super::operation::template;
 use super::sign::encoded_block;
-use super::token::{Pkcs11Token, template};
+use super::token::Pkcs11Token;
 use crate::algorithm::SignatureAlgorithm;
 use crate::csr::{CsrError, UnsignedCsr};
 use crate::error::TokenError;

@@ -3,7 +3,8 @@
 //! - `module`: the one owner of a module in this process, and its initialising again;
 //! - `connection`: the log-in and its sessions;
 //! - `failure`: what a return code means, and the ladder an operation climbs;
-//! - `token`: [`Pkcs11Token`], which does an operation in a session and climbs;
+//! - `operation`: one operation in a session, climbing;
+//! - `token`: [`Pkcs11Token`] itself;
 //! - `sign`, `unwrap`, `public_key`: the operations;
 //! - `proof`: what a key must say of itself before it takes a role;
 //! - `generate`: new key pairs and their CSRs;
@@ -19,6 +20,7 @@ mod failure;
 mod files;
 mod generate;
 mod module;
+mod operation;
 mod pin;
 mod proof;
 mod public_key;

@@ -23,6 +23,8 @@ use crate::token::Deadline;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: a token that returns is used again at most this much later.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long calls that run may take to end before the module is initialised again.
+const QUIET: Duration = Duration::from_secs(2);
 /// How long an owner that is just giving up a module may take to do so.
 const GIVING_UP: Duration = Duration::from_secs(10);
 
@@ -140,7 +142,12 @@ impl Module {
     /// Finalizes and initialises again, unless somebody did since `seen`. At most one attempt
     /// in each pause: between them every call fails at once.
     pub(super) fn renew(&self, seen: u64, why: &str, deadline: Deadline) -> Result<(), TokenError> {
-        let mut life = self.life.try_write_until(deadline.instant()).ok_or(TokenError::Deadline)?;
+        // Whoever waits for quiet keeps others out: not for long where a call hangs.
+        let patience = deadline.instant().min(Instant::now() + QUIET);
+        let Some(mut life) = self.life.try_write_until(patience) else {
+            deadline.check()?;
+            return Err(TokenError::Lost(format!("{why}; and a call hangs in the module")));
+        };
         if life.generation != seen {
             return Ok(());
         }

@@ -10,8 +10,9 @@ use der::Encode;
 use der::asn1::OctetStringRef;
 
 use super::failure::Failure;
+use super::operation::Afterwards;
 use super::public_key::attribute;
-use super::token::{Afterwards, Pkcs11Token};
+use super::token::Pkcs11Token;
 use crate::error::TokenError;
 use crate::finding::{Finding, Severity};
 use crate::public_key::PublicKey;

@@ -20,7 +20,8 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use super::failure::is_surely_not_the_ciphertext;
-use super::token::{Afterwards, Pkcs11Token, Work};
+use super::operation::{Afterwards, Work};
+use super::token::Pkcs11Token;
 use crate::algorithm::{KeyTransport, SignatureAlgorithm};
 use crate::error::TokenError;
 use crate::padding::unpad;
