@@ -49,11 +49,7 @@ pub(crate) async fn answer(
     }
 }
 
-async fn issue(
-    verifiers: &Verifiers,
-    asked: Asked,
-    now: u64,
-) -> Result<AdminReply, NotIssued> {
+async fn issue(verifiers: &Verifiers, asked: Asked, now: u64) -> Result<AdminReply, NotIssued> {
     if asked.names.is_empty() {
         return Err(NotIssued::Invalid(
             "name what the challenge is for, such as --name CN=device-17; a challenge without names \
@@ -67,8 +63,7 @@ async fn issue(
 
 fn read_names(names: &[String]) -> Result<Vec<Name>, NotIssued> {
     let read = |text: &String| {
-        text.parse()
-            .map_err(|error| NotIssued::Invalid(format!("`{text}` is no name: {error}")))
+        text.parse().map_err(|error| NotIssued::Invalid(format!("`{text}` is no name: {error}")))
     };
     names.iter().map(read).collect()
 }

@@ -480,10 +480,7 @@ fn word(
 }
 
 /// Two verifiers that name different devices did not judge the same one. A renewal stays the device's that the current certificate was issued for.
-fn one_device(
-    words: &[Word],
-    renewal: Option<&Validated>,
-) -> Result<Option<String>, NotApproved> {
+fn one_device(words: &[Word], renewal: Option<&Validated>) -> Result<Option<String>, NotApproved> {
     let mut found = renewal.and_then(Validated::device_id);
     for device in words.iter().filter_map(|word| word.device_id.as_deref()) {
         match found {

@@ -123,11 +123,10 @@ impl Verifiers {
             attributes: Vec::new(),
         };
         let plugin = installed.plugin.name().to_owned();
-        let outcome = installed
-            .plugin
-            .issue(context, hint, backend)
-            .await
-            .map_err(|failure| NotIssued::Unavailable(format!("verifier `{plugin}`: {failure}")))?;
+        let outcome =
+            installed.plugin.issue(context, hint, backend).await.map_err(|failure| {
+                NotIssued::Unavailable(format!("verifier `{plugin}`: {failure}"))
+            })?;
         let challenge = outcome.answer.map_err(|denial| match denial.code {
             DenialCode::Other(code) if code == "challenge-not-issued" => {
                 NotIssued::Full { plugin: plugin.clone(), detail: denial.detail }

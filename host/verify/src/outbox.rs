@@ -20,8 +20,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub(crate) use self::notice::{Waiting, arrived, sweep};
 use self::notice::{Due, Settled};
+pub(crate) use self::notice::{Waiting, arrived, sweep};
 use crate::backend::RequestBackend;
 use crate::certificate;
 use crate::decision::Verifiers;
@@ -43,7 +43,10 @@ const NO_PLACE: u64 = 10;
 enum Told {
     Done(Vec<countersign_sandbox::KvWrite>),
     /// A try that failed; the plug-in may say when to come again, in seconds.
-    Failed { again: u64, why: String },
+    Failed {
+        again: u64,
+        why: String,
+    },
     /// Nobody was asked.
     NoPlace,
 }
@@ -77,9 +80,9 @@ async fn round(verifiers: &Arc<Verifiers>) -> Result<u64, countersign_store::Sto
     let due = notice::due(&verifiers.store, AT_ONCE, now()).await?;
     if due.is_empty() {
         let next = notice::next(&verifiers.store).await?;
-        return Ok(next.map_or(LONGEST_SLEEP, |at| {
-            at.saturating_sub(now()).clamp(1, LONGEST_SLEEP)
-        }));
+        return Ok(
+            next.map_or(LONGEST_SLEEP, |at| at.saturating_sub(now()).clamp(1, LONGEST_SLEEP))
+        );
     }
     let mut telling = JoinSet::new();
     for notice in due {
@@ -183,8 +186,12 @@ async fn settle(
         }
         Settled::NoPlace => "no-place",
         Settled::GivenUp { why } => {
-            tracing::error!(plugin, enrolment, why,
-                "ALARM: an outcome was given up: the device management does not know of it");
+            tracing::error!(
+                plugin,
+                enrolment,
+                why,
+                "ALARM: an outcome was given up: the device management does not know of it"
+            );
             "given-up"
         }
     };

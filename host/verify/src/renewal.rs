@@ -151,7 +151,8 @@ impl Renewals {
         }
         let octets = std::mem::take(&mut coming.octets);
         lists.coming = None;
-        let list = RevocationList::read(octets, &known.issuer).map_err(|error| error.to_string())?;
+        let list =
+            RevocationList::read(octets, &known.issuer).map_err(|error| error.to_string())?;
         if !list.is_current(now) {
             return Err("the list is not current".to_owned());
         }
@@ -184,9 +185,7 @@ impl Renewals {
             .filter(|_| !profile.verifiers.renewal.is_empty())
             .ok_or_else(|| refused("renewal-not-served", "the profile has no renewal verifier"))?;
         let current = self.signer_of(asked, evidence, profile, csr)?;
-        let list = known
-            .newest(evidence.list_made, now)
-            .ok_or(NotValid::ListNeeded)?;
+        let list = known.newest(evidence.list_made, now).ok_or(NotValid::ListNeeded)?;
         let rules = Renewal {
             current: &current,
             issuer: &known.issuer,

@@ -4,9 +4,9 @@ use countersign_store::Migration;
 
 /// Challenges, kv, approvals, orders.
 pub(crate) const SCHEMA: &[Migration] = &[
-Migration {
-    name: "0001-challenges-kv-approvals-orders",
-    sql: "
+    Migration {
+        name: "0001-challenges-kv-approvals-orders",
+        sql: "
     CREATE TABLE challenge (
         -- Rows that are read and written in one moment share a page; keys are random.
         number      INTEGER PRIMARY KEY,
@@ -60,10 +60,10 @@ Migration {
         carried_out        INTEGER
     ) STRICT, WITHOUT ROWID;
     ",
-},
-Migration {
-    name: "0002-mdm-and-notices",
-    sql: "
+    },
+    Migration {
+        name: "0002-mdm-and-notices",
+        sql: "
     CREATE TABLE mdm_fetched (
         credential TEXT    NOT NULL,
         minute     INTEGER NOT NULL,
@@ -95,12 +95,13 @@ Migration {
     CREATE INDEX notice_due ON notice (plugin, thread, arrived) WHERE state = 'due';
     CREATE INDEX notice_arrived ON notice (arrived) WHERE arrived IS NOT NULL;
     ",
-},
-Migration {
-    name: "0003-certificates-of-approvals",
-    sql: "
+    },
+    Migration {
+        name: "0003-certificates-of-approvals",
+        sql: "
     ALTER TABLE approval ADD COLUMN certificate_sha256 BLOB;
     CREATE INDEX approval_of_certificate ON approval (certificate_sha256)
         WHERE certificate_sha256 IS NOT NULL;
     ",
-}];
+    },
+];

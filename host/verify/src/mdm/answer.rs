@@ -207,11 +207,15 @@ async fn show(
         }
         Ok(Issued { text, expires }) => {
             let minutes = expires.saturating_sub(now()) / 60;
-            page::password(encoding, &asked.thumbprint, &text, minutes.max(1)).unwrap_or_else(|| {
-                tracing::error!(profile = asked.profile,
-                    "a verifier's challenge has characters that no page can show");
-                not_now(encoding)
-            })
+            page::password(encoding, &asked.thumbprint, &text, minutes.max(1)).unwrap_or_else(
+                || {
+                    tracing::error!(
+                        profile = asked.profile,
+                        "a verifier's challenge has characters that no page can show"
+                    );
+                    not_now(encoding)
+                },
+            )
         }
         Err(withheld) => shown(mdm, credential, encoding, withheld),
     }
@@ -260,18 +264,15 @@ fn told(mdm: &Mdm, credential: &Credential, withheld: Withheld) -> Reply {
     }
 }
 
-fn shown(
-    mdm: &Mdm,
-    credential: &Credential,
-    encoding: PageEncoding,
-    withheld: Withheld,
-) -> Reply {
+fn shown(mdm: &Mdm, credential: &Credential, encoding: PageEncoding, withheld: Withheld) -> Reply {
     match reported(mdm, credential, &withheld) {
         "over-quota" | "full" => page::cache_full(encoding),
         "unavailable" => not_now(encoding),
-        "invalid" => {
-            page::failure(StatusCode::BAD_REQUEST, encoding, "The question is not one that can be answered.")
-        }
+        "invalid" => page::failure(
+            StatusCode::BAD_REQUEST,
+            encoding,
+            "The question is not one that can be answered.",
+        ),
         _ => page::no_permission(encoding),
     }
 }
@@ -291,8 +292,12 @@ fn reported(mdm: &Mdm, credential: &Credential, withheld: &Withheld) -> &'static
         }
     };
     mdm.count(word, &credential.name);
-    tracing::warn!(credential = credential.name, reason = word, detail,
-        "a device management got no challenge");
+    tracing::warn!(
+        credential = credential.name,
+        reason = word,
+        detail,
+        "a device management got no challenge"
+    );
     word
 }
 
@@ -327,7 +332,9 @@ impl Mdm {
     }
 
     fn count(&self, what: &'static str, credential: &str) {
-        self.verifiers.counters.count("mdm_requests", &[("result", what), ("credential", credential)]);
+        self.verifiers
+            .counters
+            .count("mdm_requests", &[("result", what), ("credential", credential)]);
     }
 
     /// For the ledger, where `sign` caps what strangers can provoke.

@@ -103,8 +103,8 @@ impl Credentials {
 
     /// The schemes that a 401 offers: never NTLM, never Negotiate (row 60).
     pub(super) fn schemes(&self) -> impl Iterator<Item = &'static str> {
-        let basic = (!self.passwords.is_empty())
-            .then_some(r#"Basic realm="Countersign", charset="UTF-8""#);
+        let basic =
+            (!self.passwords.is_empty()).then_some(r#"Basic realm="Countersign", charset="UTF-8""#);
         let bearer = (!self.tokens.is_empty()).then_some(r#"Bearer realm="Countersign""#);
         basic.into_iter().chain(bearer)
     }

@@ -172,11 +172,8 @@ fn acceptor(settings: &MdmSettings) -> Result<TlsAcceptor, StartError> {
             let all_have_certificates = settings.credential.values().all(|credential| {
                 matches!(credential.authentication, CredentialProof::ClientCertificate(_))
             });
-            let verifier = if all_have_certificates {
-                verifier
-            } else {
-                verifier.allow_unauthenticated()
-            };
+            let verifier =
+                if all_have_certificates { verifier } else { verifier.allow_unauthenticated() };
             let verifier = verifier.build().map_err(StartError::of(path.display()))?;
             builder.with_client_cert_verifier(verifier)
         }

@@ -170,7 +170,7 @@ pub(super) mod tests {
     async fn an_unknown_user_costs_what_a_wrong_password_costs() {
         let passwords = passwords();
         let mut times = [Duration::MAX; 2];
-        for _ in 0..8 {
+        for _ in 0..30 {
             for (least, user) in times.iter_mut().zip(["scep", "nobody"]) {
                 let started = Instant::now();
                 check(&passwords, user, "wrong").await;
@@ -178,6 +178,6 @@ pub(super) mod tests {
             }
         }
         let [known, unknown] = times;
-        assert!(unknown > known / 2 && unknown < known * 2, "{known:?} against {unknown:?}");
+        assert!(unknown > known / 3 && unknown < known * 3, "{known:?} against {unknown:?}");
     }
 }

@@ -29,11 +29,16 @@ impl Question {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        serde_json::from_slice(body).map_err(|error| {
+        let bad = |found: &str| {
             format!(
-                "expected a JSON object with `names`, `device-id` and `ttl-seconds`, found: {error}"
+                "expected a JSON object with `names`, `device-id` and `ttl-seconds`, found: {found}"
             )
-        })
+        };
+        // A list would be read as the members in their order.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(bad("something else"));
+        }
+        serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))
     }
 }
 

@@ -48,7 +48,9 @@ fn take_in(
 /// Removes minutes that no longer count.
 pub(crate) fn sweep(tx: &Transaction<'_>, now: u64) -> Result<usize, StoreError> {
     let before = (now / MINUTE).saturating_sub(MINUTES);
-    Ok(tx.prepare_cached("DELETE FROM mdm_fetched WHERE minute <= ?1")?.execute([number(before)])?)
+    Ok(tx
+        .prepare_cached("DELETE FROM mdm_fetched WHERE minute <= ?1")?
+        .execute([number(before)])?)
 }
 
 fn number(value: u64) -> i64 {

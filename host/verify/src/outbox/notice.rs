@@ -85,8 +85,7 @@ impl Waiting {
         let mut digest = [0_u8; 32];
         digest.copy_from_slice(thread.finish().as_ref());
         let csr = Bytes(std::mem::take(&mut request.csr));
-        let letter =
-            Letter { request, csr, memo_text: Bytes(memo.to_vec()), memo: Vec::new() };
+        let letter = Letter { request, csr, memo_text: Bytes(memo.to_vec()), memo: Vec::new() };
         let text = serde_json::to_vec(&letter).map(Zeroizing::new);
         let text = text.map_err(|error| StoreError::Constraint(error.to_string()))?;
         let request = key
@@ -153,7 +152,7 @@ pub(super) async fn due(store: &Store, most: u32, now: u64) -> Result<Vec<Due>, 
                      SELECT 1 FROM notice e
                      WHERE e.state = 'due' AND e.plugin = n.plugin AND e.thread = n.thread
                        AND e.arrived < n.arrived)
-                 ORDER BY n.arrived LIMIT ?2",
+                 ORDER BY n.arrived, n.number LIMIT ?2",
             )?;
             let rows = statement.query_map(params![seconds(now), most], |row| {
                 Ok(Due {
