@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Plugin(commands::plugin::Arguments),
     Keys(commands::keys::Arguments),
     Challenge(commands::challenge::Arguments),
+    Mdm(commands::mdm::Arguments),
     Orders(commands::orders::Arguments),
     Ledger(commands::ledger::Arguments),
     Config(commands::config::Arguments),

@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod enrol;
 pub(crate) mod keys;
 pub(crate) mod ledger;
+pub(crate) mod mdm;
 pub(crate) mod orders;
 pub(crate) mod plugin;
 pub(crate) mod request;

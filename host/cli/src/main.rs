@@ -13,6 +13,7 @@ mod file;
 mod output;
 mod processes;
 mod scep_client;
+mod terminal;
 mod time;
 mod up;
 
@@ -44,6 +45,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plugin(arguments) => commands::plugin::run(arguments),
         Command::Keys(arguments) => commands::keys::run(arguments),
         Command::Challenge(arguments) => commands::challenge::run(arguments),
+        Command::Mdm(arguments) => commands::mdm::run(arguments),
         Command::Orders(arguments) => commands::orders::run(arguments),
         Command::Ledger(arguments) => commands::ledger::run(arguments),
         Command::Config(arguments) => commands::config::run(arguments),

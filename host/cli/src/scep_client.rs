@@ -1,6 +1,7 @@
 //! A SCEP client: good enough to try any server with, and to be the device of the demo.
 //!
-//! It goes GetCACaps → GetCACert → PKCSReq or RenewalReq → CertPoll, tells each step, and believes
+//! It goes GetCACaps → GetCACert → PKCSReq or RenewalReq → CertPoll, or asks for what is there already
+//! (CertPoll, GetCert, GetCRL), tells each step, and believes
 //! an answer only if a certificate of GetCACert signed it, nonce and transaction fit, and the
 //! certificate in it is for our key. Files, terminals and prompts are its caller's.
 
@@ -32,6 +33,8 @@ pub(crate) struct EnrolOptions {
     pub(crate) key: KeySource,
     /// Present for a renewal: what the request is signed with.
     pub(crate) renewal: Option<Current>,
+    /// What is asked first.
+    pub(crate) asking: Asking,
     /// SHA-256 that the CA's certificate must have. Without it nothing vouches for the server.
     pub(crate) ca_fingerprint: Option<[u8; 32]>,
     /// The transaction ID; the hash of the public key if nobody says (RFC 8894 §3.2.1.1).
@@ -46,6 +49,21 @@ pub(crate) struct EnrolOptions {
     pub(crate) roots_pem: Option<Vec<u8>>,
     /// How long one HTTP exchange may take.
     pub(crate) timeout: Duration,
+}
+
+/// What is asked first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Asking {
+    /// For a certificate: PKCSReq, or RenewalReq where there is a current certificate.
+    #[default]
+    Request,
+    /// For the next certificate by a PKCSReq that the current one signs, as Apple's clients do.
+    RenewalByPkcsReq,
+    /// What became of an earlier request: CertPoll.
+    Poll,
+    /// For a certificate of our key that was issued before: GetCert, by the content octets of its
+    /// serial number.
+    Certificate(Vec<u8>),
 }
 
 /// Where the key comes from.
@@ -84,6 +102,7 @@ impl EnrolOptions {
             challenge: None,
             key: KeySource::Generate(KeySize::Rsa2048),
             renewal: None,
+            asking: Asking::default(),
             ca_fingerprint: None,
             transaction_id: None,
             use_get: false,
@@ -123,6 +142,18 @@ pub(crate) async fn enrol(
     progress: &mut (dyn FnMut(Step) + Send),
 ) -> Result<Enrolled, EnrolError> {
     exchange::enrol(options, progress).await
+}
+
+/// Asks for the CA's revocation list (GetCRL), DER. Nothing but the server's word says whose it is:
+/// verify it with the CA's certificate.
+///
+/// # Errors
+/// As [`enrol`].
+pub(crate) async fn revocation_list(
+    options: EnrolOptions,
+    progress: &mut (dyn FnMut(Step) + Send),
+) -> Result<Vec<u8>, EnrolError> {
+    exchange::revocation_list(options, progress).await
 }
 
 #[cfg(test)]

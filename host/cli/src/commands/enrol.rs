@@ -1,6 +1,5 @@
 //! `countersign enrol URL`: the SCEP client, with files and a terminal around it.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +7,6 @@ use clap::{Args, ValueEnum};
 use countersign_profile::{Attribute, Name};
 use countersign_scep::client::{DeviceKey, KeySize};
 use countersign_scep::{Certificate, TransactionId};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
@@ -17,12 +15,13 @@ use crate::admin;
 use crate::failure::{Exit, Failure};
 use crate::file::{self, Existing};
 use crate::output::{self, Format};
-use crate::scep_client::{self, Current, EnrolOptions, Enrolled, KeySource, Polling};
+use crate::scep_client::{self, Asking, Current, EnrolOptions, Enrolled, KeySource, Polling};
+use crate::terminal;
 
 /// Enrol at any SCEP server (RFC 8894): key, request, polls while it is pending, certificate.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  countersign enrol http://127.0.0.1:8085/scep/wifi --subject CN=device-17 \\\n      --challenge-file challenge.txt --key device.key --cert device.pem\n  countersign enrol https://ra.example.com/scep/wifi --roots root.pem --subject CN=device-17 \\\n      --renew --current-cert device.pem --current-key device.key --key new.key --cert new.pem\n\nExit code 4 if the server refuses, 5 if it does not answer, 1 while it is still pending after all\npolls. The challenge is never taken from the command line or the environment, which others on this\nhost can see."
+    after_help = "Examples:\n  countersign enrol http://127.0.0.1:8085/scep/wifi --subject CN=device-17 \\\n      --challenge-file challenge.txt --key device.key --cert device.pem\n  countersign enrol https://ra.example.com/scep/wifi --roots root.pem --subject CN=device-17 \\\n      --renew --current-cert device.pem --current-key device.key --key new.key --cert new.pem\n  countersign enrol http://127.0.0.1:8085/scep/wifi --use-key device.key --subject CN=device-17 --poll\n  countersign enrol http://127.0.0.1:8085/scep/wifi --use-key device.key --get-cert 5a17\n  countersign enrol http://127.0.0.1:8085/scep/wifi --get-crl ca.crl\n\nExit code 4 if the server refuses, 5 if it does not answer, 1 while it is still pending after all\npolls. The challenge is never taken from the command line or the environment, which others on this\nhost can see."
 )]
 pub(crate) struct Arguments {
     /// The server: http or https, up to the profile.
@@ -74,6 +73,19 @@ pub(crate) struct Arguments {
     /// Its key (PKCS#8).
     #[arg(long, value_name = "FILE", requires = "renew")]
     current_key: Option<PathBuf>,
+    /// With --renew: send a PKCSReq that the current certificate signs, as Apple's clients do.
+    #[arg(long, requires = "renew")]
+    by_pkcsreq: bool,
+    /// Do not ask anew: poll (CertPoll) what became of an earlier request. It needs the key that
+    /// signed it, and its names.
+    #[arg(long, conflicts_with_all = ["by_pkcsreq", "get_cert", "get_crl", "challenge_file", "prompt_challenge"])]
+    poll: bool,
+    /// Fetch a certificate of --use-key that was issued before (GetCert), by its serial number.
+    #[arg(long, value_name = "HEX", value_parser = serial, requires = "use_key", conflicts_with_all = ["renew", "get_crl", "challenge_file", "prompt_challenge"])]
+    get_cert: Option<Serial>,
+    /// Fetch the CA's revocation list (GetCRL) into this file, PEM, and nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["renew", "challenge_file", "prompt_challenge"])]
+    get_crl: Option<PathBuf>,
     /// The transaction ID; by default the hash of the public key.
     #[arg(long, value_name = "TEXT", value_parser = transaction_id)]
     transaction_id: Option<TransactionId>,
@@ -107,6 +119,10 @@ enum Size {
     Rsa4096,
 }
 
+/// Content octets of a serial number.
+#[derive(Debug, Clone)]
+struct Serial(Vec<u8>);
+
 /// Several names in one argument; a type of its own, or clap would take `Vec` as repetition.
 #[derive(Debug, Clone)]
 struct Names(Vec<Name>);
@@ -116,6 +132,9 @@ struct Fingerprint([u8; 32]);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let existing = Existing::from_force(arguments.force);
+    if let Some(path) = &arguments.get_crl {
+        return fetch_list(arguments, path, existing);
+    }
     let makes_key = arguments.use_key.is_none();
     if makes_key {
         existing.check(&arguments.key)?;
@@ -136,6 +155,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     keep(arguments, &enrolled, existing)
 }
 
+/// Only the list is kept: the key that the question was signed with is of no further use.
+fn fetch_list(arguments: &Arguments, path: &Path, existing: Existing) -> Result<(), Failure> {
+    existing.check(path)?;
+    let options = options(arguments)?;
+    let list = admin::runtime()?.block_on(scep_client::revocation_list(options, &mut |step| {
+        output::error_line(&format!("  {step}"));
+    }))?;
+    file::write(path, file::pem("X509 CRL", &list).as_bytes(), 0o644, existing)?;
+    match arguments.format {
+        Format::Text => output::line(&format!(
+            "{}: revocation list in {}",
+            output::green("fetched"),
+            path.display()
+        )),
+        Format::Json => output::json(&json!({ "crl": path, "octets": list.len() })),
+    }
+    Ok(())
+}
+
+fn asking(arguments: &Arguments) -> Asking {
+    match &arguments.get_cert {
+        Some(Serial(serial)) => Asking::Certificate(serial.clone()),
+        None if arguments.poll => Asking::Poll,
+        None if arguments.by_pkcsreq => Asking::RenewalByPkcsReq,
+        None => Asking::Request,
+    }
+}
+
 fn options(arguments: &Arguments) -> Result<EnrolOptions, Failure> {
     let renewal = current(arguments)?;
     let names = names(arguments, renewal.as_ref())?;
@@ -152,6 +199,7 @@ fn options(arguments: &Arguments) -> Result<EnrolOptions, Failure> {
         challenge: challenge(arguments)?,
         key: KeySource::Existing(key),
         renewal,
+        asking: asking(arguments),
         ca_fingerprint: arguments.ca_fingerprint.map(|fingerprint| fingerprint.0),
         transaction_id: arguments.transaction_id.clone(),
         use_get: arguments.get,
@@ -181,6 +229,10 @@ fn names(arguments: &Arguments, renewal: Option<&Current>) -> Result<Vec<Name>, 
         let subject = certificate.subject().map_err(unreadable)?;
         names.extend(subject.attributes().cloned().map(Name::Attribute));
         names.extend(certificate.sans().map_err(unreadable)?.into_iter().map(Name::San));
+    }
+    if names.is_empty() && (arguments.get_cert.is_some() || arguments.get_crl.is_some()) {
+        // Nothing is asked for by name; the self-signed certificate needs one.
+        names.push(attribute("CN=SCEP client").map_err(Failure::new)?);
     }
     if names.is_empty() {
         return Err(Failure::of(
@@ -247,37 +299,15 @@ fn challenge(arguments: &Arguments) -> Result<Option<Zeroizing<String>>, Failure
                 .map_err(|_| Failure::new(format!("{} is not UTF-8", path.display())))?;
             Zeroizing::new(text.trim_end_matches('\r').to_owned())
         }
-        None if arguments.prompt_challenge => prompt()?,
+        None if arguments.prompt_challenge => {
+            terminal::prompt("challenge", "use --challenge-file -")?
+        }
         None => return Ok(None),
     };
     if text.is_empty() {
         return Err(Failure::new("the challenge is empty; leave it out to send none"));
     }
     Ok(Some(text))
-}
-
-/// One line from the terminal, not shown while it is typed.
-fn prompt() -> Result<Zeroizing<String>, Failure> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return Err(Failure::of(
-            Exit::Usage,
-            "standard input is no terminal; use --challenge-file -",
-        ));
-    }
-    let failed = |error: rustix::io::Errno| Failure::new(format!("the terminal: {error}"));
-    let before = tcgetattr(&stdin).map_err(failed)?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    let _ = write!(std::io::stderr(), "challenge: ");
-    tcsetattr(&stdin, OptionalActions::Flush, &silent).map_err(failed)?;
-    let mut line = Zeroizing::new(String::with_capacity(512));
-    let read = stdin.lock().read_line(&mut line);
-    let restored = tcsetattr(&stdin, OptionalActions::Now, &before);
-    output::error_line("");
-    read?;
-    restored.map_err(failed)?;
-    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// Attributes with commas between them; `\,` is a comma inside a value.
@@ -323,6 +353,22 @@ fn fingerprint(text: &str) -> Result<Fingerprint, String> {
     hex::decode_to_slice(&digits, &mut octets)
         .map_err(|_| "expected sha256: and 64 hexadecimal digits".to_owned())?;
     Ok(Fingerprint(octets))
+}
+
+/// As DER writes a positive integer: `5a17`, with or without zeros and colons.
+fn serial(text: &str) -> Result<Serial, String> {
+    let digits: String = text.chars().filter(|character| *character != ':').collect();
+    let digits = digits.trim_start_matches('0');
+    let even = if digits.len() % 2 == 0 { digits.to_owned() } else { format!("0{digits}") };
+    let mut octets =
+        hex::decode(&even).map_err(|_| "expected hexadecimal digits, such as 5a17".to_owned())?;
+    if octets.is_empty() || octets.len() > 64 {
+        return Err("expected 1 to 128 hexadecimal digits".to_owned());
+    }
+    if octets.first().is_some_and(|first| *first >= 0x80) {
+        octets.insert(0, 0);
+    }
+    Ok(Serial(octets))
 }
 
 fn transaction_id(text: &str) -> Result<TransactionId, String> {

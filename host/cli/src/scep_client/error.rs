@@ -76,6 +76,9 @@ pub(crate) enum EnrolError {
         "the answer holds {found} certificates, none of them for our key; it was issued for somebody else"
     )]
     NotOurKey { found: usize },
+    /// The answer to GetCRL holds none.
+    #[error("the answer holds {found} revocation lists; one was asked for")]
+    NoList { found: usize },
 }
 
 fn said(text: Option<&str>) -> String {
@@ -102,7 +105,8 @@ impl From<EnrolError> for Failure {
             | EnrolError::Random(_)
             | EnrolError::Reply(_)
             | EnrolError::StillPending { .. }
-            | EnrolError::NotOurKey { .. } => Exit::Failed,
+            | EnrolError::NotOurKey { .. }
+            | EnrolError::NoList { .. } => Exit::Failed,
         };
         Self::of(exit, error.to_string())
     }

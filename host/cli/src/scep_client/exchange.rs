@@ -7,12 +7,12 @@ use countersign_scep::client::{
     SelfSigned, Validity,
 };
 use countersign_scep::{
-    Capabilities, Certificate, DigestAlgorithm, IssuerAndSubject, LegacyAlgorithms, Nonce,
-    TransactionId,
+    Bundle, Capabilities, Certificate, DigestAlgorithm, IssuerAndSerial, IssuerAndSubject,
+    LegacyAlgorithms, Nonce, TransactionId,
 };
 
 use super::http::{Answer, Server};
-use super::{Current, EnrolError, EnrolOptions, Enrolled, KeySource, Polling, Step};
+use super::{Asking, Current, EnrolError, EnrolOptions, Enrolled, KeySource, Polling, Step};
 
 /// A device's self-signed certificate lives as long as a request may be pending.
 const SELF_SIGNED_LIFE: u64 = 365 * 86_400;
@@ -27,6 +27,57 @@ pub(super) async fn enrol(
     options: EnrolOptions,
     progress: &mut (dyn FnMut(Step) + Send),
 ) -> Result<Enrolled, EnrolError> {
+    let asking = options.asking.clone();
+    let Answered { bundle, key_spki, transaction_id, ca_der } =
+        converse(options, &First::Of(asking), progress).await?;
+    let found = bundle.certificates.len();
+    let mut others = bundle.certificates;
+    let position = others
+        .iter()
+        .position(|certificate| certificate.spki_der() == key_spki)
+        .ok_or(EnrolError::NotOurKey { found })?;
+    let certificate = others.remove(position);
+    progress(Step::Issued {
+        subject: subject_of(&certificate),
+        serial: hex::encode(serial_octets(&certificate)),
+        others: others.len(),
+    });
+    Ok(Enrolled {
+        certificate_der: certificate.der().to_vec(),
+        chain_der: others.iter().map(|other| other.der().to_vec()).collect(),
+        ca_der,
+        transaction_id,
+    })
+}
+
+pub(super) async fn revocation_list(
+    options: EnrolOptions,
+    progress: &mut (dyn FnMut(Step) + Send),
+) -> Result<Vec<u8>, EnrolError> {
+    let answered = converse(options, &First::RevocationList, progress).await?;
+    let found = answered.bundle.crls.len();
+    answered.bundle.crls.into_iter().next().ok_or(EnrolError::NoList { found })
+}
+
+/// The first message.
+enum First {
+    Of(Asking),
+    RevocationList,
+}
+
+/// What a conversation gave.
+struct Answered {
+    bundle: Bundle,
+    key_spki: Vec<u8>,
+    transaction_id: TransactionId,
+    ca_der: Vec<Vec<u8>>,
+}
+
+async fn converse(
+    options: EnrolOptions,
+    first: &First,
+    progress: &mut (dyn FnMut(Step) + Send),
+) -> Result<Answered, EnrolError> {
     let server = Server::new(&options.url, options.roots_pem.as_deref(), options.timeout)?;
     let capabilities = capabilities(&server, progress).await?;
     let authorities = ca_certificates(&server, options.ca_fingerprint, progress).await?;
@@ -55,17 +106,38 @@ pub(super) async fn enrol(
     };
     if options.renewal.is_some() && !capabilities.renewal {
         progress(Step::Notice(
-            "the server does not offer Renewal; it may refuse a RenewalReq".to_owned(),
+            "the server does not offer Renewal; it may refuse to renew".to_owned(),
         ));
     }
     let transaction_id =
         options.transaction_id.unwrap_or_else(|| TransactionId::of_public_key(key.spki_der()));
+    // RFC 8894 §3.3.3, §3.3.4: names by which the CA finds what was asked for, or issued.
+    let issuer = authorities.ca().unwrap_or(recipient).subject_der().to_vec();
+    let poll =
+        IssuerAndSubject { issuer: issuer.clone(), subject: own_signer.subject_der().to_vec() };
+    let name = |serial: &[u8]| IssuerAndSerial::new(issuer.clone(), serial);
+    let (certificate, ca);
+    let ask = match (first, options.renewal.is_some()) {
+        (First::Of(Asking::Request), false) | (First::Of(Asking::RenewalByPkcsReq), _) => {
+            Ask::PkcsReq(&csr)
+        }
+        (First::Of(Asking::Request), true) => Ask::RenewalReq(&csr),
+        (First::Of(Asking::Poll), _) => Ask::CertPoll(&poll),
+        (First::Of(Asking::Certificate(serial)), _) => {
+            certificate = name(serial);
+            Ask::GetCert(&certificate)
+        }
+        (First::RevocationList, _) => {
+            ca = IssuerAndSerial::of(authorities.ca().unwrap_or(recipient));
+            Ask::GetCrl(&ca)
+        }
+    };
     let mut conversation = Conversation {
         server: &server,
         authorities: &authorities,
         recipient,
         signer,
-        requested_subject: own_signer.subject_der(),
+        poll: &poll,
         signing_key,
         transaction_id: &transaction_id,
         sealing: sealing(&capabilities, progress),
@@ -74,30 +146,13 @@ pub(super) async fn enrol(
         polling: options.polling,
         polls: 0,
     };
-    let ask = match options.renewal {
-        None => Ask::PkcsReq(&csr),
-        Some(_) => Ask::RenewalReq(&csr),
-    };
     let sealed = conversation.until_decided(ask, progress).await?;
     let bundle = open(&sealed, signer, signing_key)?;
-
-    let found = bundle.certificates.len();
-    let mut others = bundle.certificates;
-    let position = others
-        .iter()
-        .position(|certificate| certificate.spki_der() == key.spki_der())
-        .ok_or(EnrolError::NotOurKey { found })?;
-    let certificate = others.remove(position);
-    progress(Step::Issued {
-        subject: subject_of(&certificate),
-        serial: hex::encode(serial_octets(&certificate)),
-        others: others.len(),
-    });
-    Ok(Enrolled {
-        certificate_der: certificate.der().to_vec(),
-        chain_der: others.iter().map(|other| other.der().to_vec()).collect(),
-        ca_der: authorities.all().iter().map(|ca| ca.der().to_vec()).collect(),
+    Ok(Answered {
+        bundle,
+        key_spki: key.spki_der().to_vec(),
         transaction_id,
+        ca_der: authorities.all().iter().map(|ca| ca.der().to_vec()).collect(),
     })
 }
 
@@ -162,8 +217,8 @@ struct Conversation<'a> {
     authorities: &'a CaCertificates,
     recipient: &'a Certificate,
     signer: &'a Certificate,
-    /// The subject of the CSR, DER.
-    requested_subject: &'a [u8],
+    /// What a CertPoll asks.
+    poll: &'a IssuerAndSubject,
     signing_key: &'a DeviceKey,
     transaction_id: &'a TransactionId,
     sealing: Sealing,
@@ -180,11 +235,6 @@ impl Conversation<'_> {
         ask: Ask<'_>,
         progress: &mut (dyn FnMut(Step) + Send),
     ) -> Result<SealedReply, EnrolError> {
-        // RFC 8894 §3.3.3: the CA's name, and the subject that was asked for.
-        let names = IssuerAndSubject {
-            issuer: self.authorities.ca().unwrap_or(self.recipient).subject_der().to_vec(),
-            subject: self.requested_subject.to_vec(),
-        };
         let mut ask = ask;
         loop {
             match self.once(ask, progress).await? {
@@ -194,7 +244,7 @@ impl Conversation<'_> {
                     let (poll, most) = (self.next_poll()?, self.polling.most);
                     progress(Step::Pending { poll, most, wait });
                     tokio::time::sleep(wait).await;
-                    ask = Ask::CertPoll(&names);
+                    ask = Ask::CertPoll(self.poll);
                 }
                 // Nothing was decided: the same is asked again.
                 Outcome::Busy { retry_after, said } => {
@@ -282,11 +332,7 @@ enum Outcome {
     Busy { retry_after: Option<Duration>, said: String },
 }
 
-fn open(
-    sealed: &SealedReply,
-    signer: &Certificate,
-    key: &DeviceKey,
-) -> Result<countersign_scep::Bundle, EnrolError> {
+fn open(sealed: &SealedReply, signer: &Certificate, key: &DeviceKey) -> Result<Bundle, EnrolError> {
     let content_key = key.unwrap(&sealed.addressed_to(signer)?)?;
     Ok(sealed.open(&content_key)?)
 }
