@@ -24,8 +24,6 @@ mod password;
 mod question;
 pub(crate) mod quota;
 mod reply;
-#[cfg(test)]
-mod tests;
 mod throttle;
 
 use std::collections::BTreeMap;

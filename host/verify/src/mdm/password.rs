@@ -120,7 +120,7 @@ fn like(hash: &str) -> Result<String, &'static str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::time::Instant;
 
     use argon2::{Params, password_hash::PasswordHasher as _};
@@ -128,7 +128,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A hash with the least costs that the config takes.
-    pub(in crate::mdm) fn hashed(password: &str) -> String {
+    fn hashed(password: &str) -> String {
         let params = Params::new(7168, 1, 1, None).unwrap();
         let argon2 = Argon2::from(params);
         argon2.hash_password_with_salt(password.as_bytes(), &[7; 16]).unwrap().to_string()
