@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use countersign_authority::RequestId;
-use countersign_profile::Certificate;
 use countersign_ipc::{EnrolmentId, SealedApproval, SignRequest, VerifyRequest};
+use countersign_profile::Certificate;
 use countersign_store::rusqlite::{self, Row, Transaction, params};
 use countersign_store::{ColumnKey, ColumnKeyError, Migration, Store, StoreError};
 use thiserror::Error;
@@ -46,7 +46,7 @@ const ENROLMENT_AND_OUTBOX: Migration = Migration {
         UNIQUE (id, attempt)
     ) STRICT;
     CREATE INDEX enrolment_by_transaction ON enrolment (profile, transaction_id, signer, created);
-    CREATE INDEX enrolment_unfinished ON enrolment (updated)
+    CREATE INDEX enrolment_unfinished ON enrolment (state, updated)
         WHERE state IN ('waiting', 'ready', 'intended', 'pending');
     CREATE TABLE outbox (
         sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -223,10 +223,7 @@ impl Records {
     /// # Errors
     /// [`RecordError::Store`], [`RecordError::Column`], [`RecordError::Unreadable`].
     pub async fn latest(&self, id: EnrolmentId) -> Result<Option<Record>, RecordError> {
-        self.one("WHERE id = ?1 ORDER BY attempt DESC LIMIT 1", move |statement| {
-            statement.raw_bind_parameter(1, id.0)
-        })
-        .await
+        self.one(LATEST, move |statement| statement.raw_bind_parameter(1, id.0)).await
     }
 
     /// The newest enrolment of a transaction, of the key that signed it: what a CertPoll finds,
@@ -241,15 +238,11 @@ impl Records {
         signer: [u8; 32],
     ) -> Result<Option<Record>, RecordError> {
         let (profile, transaction_id) = (profile.to_owned(), transaction_id.to_vec());
-        self.one(
-            "WHERE profile = ?1 AND transaction_id = ?2 AND signer = ?3
-             ORDER BY created DESC, attempt DESC LIMIT 1",
-            move |statement| {
-                statement.raw_bind_parameter(1, profile)?;
-                statement.raw_bind_parameter(2, transaction_id)?;
-                statement.raw_bind_parameter(3, signer)
-            },
-        )
+        self.one(NEWEST_OF_TRANSACTION, move |statement| {
+            statement.raw_bind_parameter(1, profile)?;
+            statement.raw_bind_parameter(2, transaction_id)?;
+            statement.raw_bind_parameter(3, signer)
+        })
         .await
     }
 
@@ -263,7 +256,9 @@ impl Records {
         certificate: &Certificate,
     ) -> Result<Option<Record>, RecordError> {
         let found = self.delivered_by_serial(profile, certificate.serial()).await?;
-        Ok(found.into_iter().find(|record| record.certificate.as_deref() == Some(certificate.der())))
+        Ok(found
+            .into_iter()
+            .find(|record| record.certificate.as_deref() == Some(certificate.der())))
     }
 
     /// Enrolments whose delivered certificate has this serial number, at most 16: authorities of one
@@ -277,7 +272,7 @@ impl Records {
         serial: &[u8],
     ) -> Result<Vec<Record>, RecordError> {
         let (profile, serial) = (profile.to_owned(), serial.to_vec());
-        self.many("WHERE profile = ?1 AND serial = ?2 AND state = 'issued' LIMIT 16", {
+        self.many(DELIVERED, {
             move |statement| {
                 statement.raw_bind_parameter(1, profile)?;
                 statement.raw_bind_parameter(2, serial)
@@ -307,10 +302,7 @@ impl Records {
     /// # Errors
     /// As [`Records::latest`].
     pub async fn newest(&self, limit: u32) -> Result<Vec<Record>, RecordError> {
-        self.many("ORDER BY number DESC LIMIT ?1", move |statement| {
-            statement.raw_bind_parameter(1, limit)
-        })
-        .await
+        self.many(NEWEST, move |statement| statement.raw_bind_parameter(1, limit)).await
     }
 
     /// Enrolments whose identity begins with these hexadecimal digits, at most 16, newest first.
@@ -319,10 +311,9 @@ impl Records {
     /// As [`Records::latest`].
     pub async fn with_prefix(&self, digits: &str) -> Result<Vec<Record>, RecordError> {
         let pattern: String = digits.chars().filter(char::is_ascii_hexdigit).chain(['%']).collect();
-        self.many(
-            "WHERE hex(id) LIKE ?1 ORDER BY number DESC LIMIT 16",
-            move |statement| statement.raw_bind_parameter(1, pattern),
-        )
+        self.many("WHERE hex(id) LIKE ?1 ORDER BY number DESC LIMIT 16", move |statement| {
+            statement.raw_bind_parameter(1, pattern)
+        })
         .await
     }
 
@@ -336,7 +327,7 @@ impl Records {
         before: u64,
     ) -> Result<Vec<Record>, RecordError> {
         let before = i64::try_from(before).unwrap_or(i64::MAX);
-        self.many("WHERE state = ?1 AND updated < ?2 ORDER BY updated LIMIT 256", {
+        self.many(UNMOVED, {
             move |statement| {
                 statement.raw_bind_parameter(1, state.name())?;
                 statement.raw_bind_parameter(2, before)
@@ -345,7 +336,21 @@ impl Records {
         .await
     }
 
-    /// How many enrolments stand in each state.
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub async fn answers(&self) -> Result<(), RecordError> {
+        self.store
+            .look_up(|connection| {
+                let mut statement =
+                    connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM enrolment)")?;
+                Ok(statement.query_row([], |_| Ok(()))?)
+            })
+            .await
+    }
+
+    /// How many enrolments stand in each state. Reads them all.
     ///
     /// # Errors
     /// [`RecordError::Store`].
@@ -390,9 +395,7 @@ impl Records {
                     return Ok(());
                 }
                 let held: u32 = tx
-                    .prepare_cached(
-                        "SELECT count(*) FROM enrolment WHERE state = 'waiting' AND profile = ?1",
-                    )?
+                    .prepare_cached(COUNT_WAITING)?
                     .query_row([&beginning.profile], |row| row.get(0))?;
                 if held >= quota {
                     return Err(RecordError::Quota { profile: beginning.profile, held });
@@ -647,6 +650,27 @@ impl OutboxMessage {
             .map_err(|_| RecordError::Unreadable("a message has no text form"))
     }
 }
+
+// What is read of each enrolment on its way: none of it may take longer with the number of rows. The
+// test `no_statement_of_the_way_reads_a_whole_table` holds them to it.
+
+const LATEST: &str = "WHERE id = ?1 ORDER BY attempt DESC LIMIT 1";
+
+const NEWEST_OF_TRANSACTION: &str = "WHERE profile = ?1 AND transaction_id = ?2 AND signer = ?3
+     ORDER BY created DESC, number DESC LIMIT 1";
+
+const DELIVERED: &str = "WHERE profile = ?1 AND serial = ?2 AND state = 'issued' LIMIT 16";
+
+const NEWEST: &str = "ORDER BY number DESC LIMIT ?1";
+
+// The list of states word for word as in the index, or SQLite would not use it.
+const UNMOVED: &str = "WHERE state IN ('waiting', 'ready', 'intended', 'pending')
+       AND state = ?1 AND updated < ?2
+     ORDER BY updated LIMIT 256";
+
+const COUNT_WAITING: &str = "SELECT count(*) FROM enrolment
+     WHERE state IN ('waiting', 'ready', 'intended', 'pending')
+       AND state = 'waiting' AND profile = ?1";
 
 const SELECT: &str = "SELECT id, attempt, profile, transaction_id, signer, names, source, state,
     csr, path_suffix, sealed, cms, submissions, request_id, certificate, not_after, code, created,

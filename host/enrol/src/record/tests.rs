@@ -197,3 +197,39 @@ async fn a_poll_finds_its_own_signer_only_and_the_newest_attempt() {
     assert!(find([3; 32]).await.unwrap().is_none());
     assert!(lab.records.newest_of_transaction("vpn", b"T1", [2; 32]).await.unwrap().is_none());
 }
+
+/// The last of many enrolments costs what the first cost. Fails when an index of `SCHEMA` is missing
+/// that one of these statements needs.
+#[tokio::test]
+async fn no_statement_of_the_way_reads_a_whole_table() {
+    let lab = lab();
+    let moves = [
+        "UPDATE enrolment SET updated = 1 WHERE id = ?1 AND attempt = ?2 AND state = 'waiting'",
+        "DELETE FROM outbox WHERE sequence = ?1",
+    ];
+    let reads = [LATEST, NEWEST_OF_TRANSACTION, DELIVERED, UNMOVED]
+        .map(|condition| format!("{SELECT} {condition}"));
+    let statements =
+        reads.into_iter().chain(moves.map(str::to_owned)).chain([COUNT_WAITING.to_owned()]);
+    for statement in statements {
+        let explained = format!("EXPLAIN QUERY PLAN {statement}");
+        let plan: Vec<String> = lab
+            .records
+            .store()
+            .read(move |connection| {
+                let mut statement = connection.prepare(&explained)?;
+                let mut rows = statement.raw_query();
+                let mut plan = Vec::new();
+                while let Some(row) = rows.next()? {
+                    plan.push(row.get(3)?);
+                }
+                Ok(plan)
+            })
+            .await
+            .unwrap();
+        assert!(
+            !plan.is_empty() && plan.iter().all(|step| step.starts_with("SEARCH ")),
+            "{statement}: {plan:?}"
+        );
+    }
+}
