@@ -13,7 +13,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use countersign_config::Config;
 use countersign_lab_ca::{CertificateRecord, Origin, RequestRecord, RequestState};
-use countersign_ledger::{Event, Filter, Outcome, OutcomeKind, Signed, VerifyingKey, Witness};
+use countersign_ledger::{
+    Event, Filter, Outcome, OutcomeKind, RequestKind, Signed, VerifyingKey, Witness,
+};
 use countersign_profile::{
     Certificate, Csr, Expected, LegacyDigests, Name, Vouched, approve_names, check_issued,
 };
@@ -150,7 +152,11 @@ impl Installation {
         for request in requests.values() {
             let csr = csr_of(request)?;
             *submissions.entry(csr.sha256()).or_default() += 1;
-            if let Some(challenge) = csr.challenge() {
+            // A renewal may repeat the challenge that its device enrolled with.
+            let enrols = book.signed.values().any(|signed| {
+                signed.csr_sha256.0 == csr.sha256() && signed.request == RequestKind::Initial
+            });
+            if let Some(challenge) = csr.challenge().filter(|_| enrols) {
                 let first =
                     challenges.entry(challenge.text().to_owned()).or_insert(csr.info_sha256());
                 if *first != csr.info_sha256() {
@@ -221,7 +227,8 @@ impl Installation {
             .profile
             .get(signed.profile.as_str())
             .ok_or_else(|| format!("no profile {}", signed.profile.as_str()))?;
-        csr.verify_self_signature(LegacyDigests::Refused).map_err(|error| error.to_string())?;
+        // Some profiles take SHA-1 from old clients; `host/profile` tests which.
+        csr.verify_self_signature(LegacyDigests::Sha1).map_err(|error| error.to_string())?;
         if csr.public_key().spki_sha256() != signed.spki_sha256.0 {
             return Err("the ledger names another key".to_owned());
         }

@@ -42,6 +42,7 @@ async fn a_refusal_of_the_ca_is_told_and_the_next_attempt_is_a_new_one() {
     assert_ne!(signed[0]["body"]["seal-sha256"], signed[1]["body"]["seal-sha256"]);
     let outcomes = installation.wait_for_ledger("outcome", 2).await;
     assert_eq!(outcomes[1]["body"]["outcome"], "issued");
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,6 +56,7 @@ async fn a_lost_answer_is_pending_and_nothing_is_sent_again_unasked() {
     }
     assert_eq!(issued(&installation), 1, "the CA saw it once");
     assert_eq!(installation.signatures().await, 1);
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +79,7 @@ async fn a_lost_answer_is_asked_for_once_more_where_the_profile_says_so() {
     }
     assert_eq!(issued(&installation), 4);
     assert_eq!(installation.signatures().await, 2);
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +105,7 @@ async fn while_the_ca_is_away_devices_wait_and_then_get_theirs() {
     let _ = installation.enrol(PROFILE, &busy).await.issued();
     assert_eq!(installation.signatures().await, 2);
     assert_eq!(issued(&installation), 2, "what the CA never processed costs no surplus");
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,4 +134,5 @@ async fn a_crash_while_the_ca_works_is_a_lost_answer_and_no_second_submission() 
     assert_eq!(installation.enrol(PROFILE, &device).await, Answer::Pending);
     assert_eq!(issued(&installation), 1);
     assert_eq!(installation.signatures().await, 1);
+    let _ = installation.sweep();
 }

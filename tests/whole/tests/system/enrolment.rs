@@ -54,6 +54,7 @@ async fn a_device_enrols_and_every_retry_gets_the_same_certificate() {
     let shown = AdminRequest::Request { enrolment };
     let shown = installation.facts(Program::Serve, shown).await;
     assert_eq!(shown[0]["state"], "issued", "{shown}");
+    let _ = installation.sweep();
 }
 
 fn is_issued(request: &countersign_lab_ca::RequestRecord) -> bool {
@@ -92,6 +93,7 @@ async fn the_ledger_says_who_approved_what_and_ends_with_the_certificates_hash()
     let report = countersign_ledger::verify_database(&database, Some(&witness)).unwrap();
     assert_eq!(report.covered, report.entries, "{report:?}");
     assert_eq!(report.unsettled, 0, "{report:?}");
+    let _ = installation.sweep();
 }
 
 fn sha256(octets: &[u8]) -> String {
@@ -123,6 +125,7 @@ async fn a_request_under_submission_is_delivered_after_approval_by_poll_and_by_r
     let by_repetition = installation.enrol("slow", &repeats).await.issued();
     assert_eq!(installation.poll("slow", &repeats).await.issued(), by_repetition);
     assert_eq!(installation.signatures().await, 2);
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,6 +142,7 @@ async fn a_request_that_a_certificate_manager_denies_is_refused_with_the_reason(
     }
     let outcome = installation.wait_for_ledger("outcome", 1).await;
     assert_eq!(outcome[0]["body"]["outcome"], "refused");
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,6 +161,7 @@ async fn a_poll_of_an_unknown_transaction_or_by_another_signer_is_refused() {
     installation.ca().approve(request.id).unwrap();
     assert!(installation.poll("slow", &stranger).await.is_refused_without_reason());
     let _ = installation.poll("slow", &device).await.issued();
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,6 +175,7 @@ async fn devices_that_share_a_constant_transaction_id_do_not_disturb_each_other(
         assert_eq!(installation.poll(PROFILE, &device).await.issued(), issued);
     }
     assert_eq!(installation.signatures().await, 3);
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,6 +194,7 @@ async fn one_request_sent_sixteen_times_at_once_is_signed_and_issued_once() {
     assert_eq!(certificates.len(), 1);
     assert_eq!(installation.signatures().await, 1);
     assert_eq!(installation.ca_requests().into_iter().filter(is_issued).count(), 1);
+    let _ = installation.sweep();
 }
 
 /// All of them, side by side on this task.

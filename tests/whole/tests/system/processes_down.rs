@@ -32,6 +32,7 @@ async fn without_verify_nothing_is_decided_and_nothing_is_bound() {
     let _ = installation.enrol(PROFILE, &second).await.issued();
     assert!(installation.enrol(PROFILE, &first).await.is_refused_without_reason());
     assert_eq!(installation.signatures().await, 1);
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,6 +46,7 @@ async fn without_sign_nothing_is_submitted_and_the_same_request_goes_through_lat
     installation.start(Program::Sign).await;
     let _ = installation.enrol(PROFILE, &device).await.issued();
     assert_eq!(installation.signatures().await, 1);
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,6 +59,7 @@ async fn readiness_says_which_process_is_away() {
         installation.start(program).await;
         must_become(&installation, 200).await;
     }
+    let _ = installation.sweep();
 }
 
 /// Readiness is looked at anew every other second.
@@ -90,6 +93,7 @@ async fn a_killed_process_comes_back_and_the_next_request_succeeds() {
     assert_eq!(installation.signatures().await, 3);
     let outcomes = installation.wait_for_ledger("outcome", 3).await;
     assert_eq!(outcomes.len(), 3);
+    let _ = installation.sweep();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,4 +113,5 @@ async fn outcomes_wait_in_the_outbox_while_sign_is_away() {
     installation.start(Program::Sign).await;
     let outcomes = installation.wait_for_ledger("outcome", 1).await;
     assert_eq!(outcomes[0]["body"]["outcome"], "issued");
+    let _ = installation.sweep();
 }
