@@ -77,7 +77,7 @@ fn every_way_to_log_in_is_read_and_there_is_exactly_one() {
     }
     let two = format!("{BEARER}\n{section}.header]\nname = \"x\"\nvalue = \"file:k\"");
     assert_eq!(ids(BEARER, &two), ["not-exactly-one"]);
-    assert_eq!(ids(BEARER, &format!("{oauth}")), ["missing-key"]);
+    assert_eq!(ids(BEARER, &oauth), ["missing-key"]);
     let plain = format!("{oauth}client.secret = \"file:s\"").replace("https:", "http:");
     assert_eq!(ids(BEARER, &plain).len(), 1, "a token end point is https");
 }
