@@ -15,9 +15,10 @@ use aws_lc_rs::rsa::{
     PublicEncryptingKey,
 };
 use countersign_keys::{
-    KeyName, KeySpec, KeyTransport, PublicKey, RoleKind, SignatureAlgorithm, Token, TokenError,
+    KeyName, KeySpec, KeyTransport, PublicKey, RoleKind, Severity, SignatureAlgorithm, Token,
+    TokenError,
 };
-use softhsm::{alone, soon, uri};
+use softhsm::{alone, alone_with, soon, uri};
 
 const TRANSPORTS: [KeyTransport; 3] =
     [KeyTransport::Pkcs1v15, KeyTransport::OaepSha1, KeyTransport::OaepSha256];
@@ -181,5 +182,42 @@ fn a_key_that_is_not_there_or_is_there_twice_is_no_key() {
         assert!(matches!(two, Err(TokenError::NoSuchKey { found: 2, .. })), "{two:?}");
         let stranger = token.public_key(&KeyName::new("pkcs11:token=once;object=other"));
         assert!(matches!(stranger, Err(TokenError::NoSuchKey { found: 0, .. })));
+    });
+}
+
+/// Some FIPS modes have no raw RSA. Fails when `padded` gives an error for a bad padding, or the
+/// loss is not said.
+#[test]
+fn without_raw_rsa_a_bad_padding_still_gives_the_same_substitute_twice() {
+    // SoftHSM2 2.6.1 takes a list of what is allowed; one of what is forbidden has no effect.
+    let allowed = "slots.mechanisms = CKM_RSA_PKCS,CKM_RSA_PKCS_KEY_PAIR_GEN\n";
+    alone_with(allowed, |hsm| {
+        hsm.token("padded");
+        let key = uri("padded", "cep");
+        let token = hsm.open("padded", [&key]);
+        let name = key.key_name();
+        let public_key = token.generate(&name, RoleKind::Cep, KeySpec::Rsa2048, soon()).unwrap();
+        let good = wrap(&public_key, KeyTransport::Pkcs1v15, &[7; 16]);
+        let mut flipped = good.clone();
+        flipped[100] ^= 1;
+        let transport = KeyTransport::Pkcs1v15;
+        for _ in 0..50 {
+            let found = token.rsa_unwrap(&name, transport, &good, 16, soon()).unwrap();
+            assert_eq!(found.as_bytes(), [7; 16]);
+            let one = token.rsa_unwrap(&name, transport, &flipped, 16, soon()).unwrap();
+            let two = token.rsa_unwrap(&name, transport, &flipped, 16, soon()).unwrap();
+            assert_eq!(one.as_bytes(), two.as_bytes());
+            assert_ne!(one.as_bytes(), [7; 16]);
+        }
+        // Its CSR needs a signature, so here, and only here, it may sign.
+        let csr = token.csr(&name, RoleKind::Cep, "CN=Countersign", soon()).unwrap();
+        softhsm::check_csr(&csr, &public_key);
+        let findings = token.examine(&name, RoleKind::Cep, soon()).unwrap();
+        let ids: Vec<_> = findings.iter().map(|finding| (finding.id, finding.severity)).collect();
+        assert_eq!(
+            ids,
+            [("key-attribute-sign", Severity::High), ("token-without-raw-rsa", Severity::High)]
+        );
+        token.health(soon()).unwrap();
     });
 }

@@ -71,7 +71,13 @@ impl Connection {
             let _ = keeper.close();
             return Err(failure);
         }
-        let mechanisms = Mechanisms::of(context, slot);
+        let mechanisms = match Mechanisms::of(context, slot) {
+            Ok(mechanisms) => mechanisms,
+            Err(error) => {
+                let _ = keeper.close();
+                return Err(error.into());
+            }
+        };
         let identity = Identity {
             serial: info.serial_number().trim_end().to_owned(),
             model: info.model().trim_end().to_owned(),
@@ -107,17 +113,19 @@ impl Connection {
 }
 
 impl Mechanisms {
-    fn of(context: &Pkcs11, slot: Slot) -> Self {
-        let decrypts = |mechanism| {
-            context.get_mechanism_info(slot, mechanism).is_ok_and(|info| info.decrypt())
+    /// What is on the list and says of itself that it does it: SoftHSM2 takes what its
+    /// configuration forbids off the list only.
+    fn of(context: &Pkcs11, slot: Slot) -> Result<Self, Error> {
+        let offered = context.get_mechanism_list(slot)?;
+        let info = |mechanism: MechanismType| {
+            let offered = offered.contains(&mechanism).then_some(mechanism)?;
+            context.get_mechanism_info(slot, offered).ok()
         };
-        let signs =
-            |mechanism| context.get_mechanism_info(slot, mechanism).is_ok_and(|info| info.sign());
-        Self {
-            raw_rsa: decrypts(MechanismType::RSA_X_509),
-            rsa_over_digest: signs(MechanismType::RSA_PKCS),
-            ecdsa_over_digest: signs(MechanismType::ECDSA),
-        }
+        Ok(Self {
+            raw_rsa: info(MechanismType::RSA_X_509).is_some_and(|info| info.decrypt()),
+            rsa_over_digest: info(MechanismType::RSA_PKCS).is_some_and(|info| info.sign()),
+            ecdsa_over_digest: info(MechanismType::ECDSA).is_some_and(|info| info.sign()),
+        })
     }
 }
 

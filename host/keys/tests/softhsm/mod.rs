@@ -33,6 +33,11 @@ pub(crate) struct SoftHsm {
 
 /// Runs `test` in a process of its own that has a SoftHSM2 of its own.
 pub(crate) fn alone(test: impl FnOnce(&SoftHsm)) {
+    alone_with("", test);
+}
+
+/// As [`alone`], with further lines in SoftHSM2's configuration.
+pub(crate) fn alone_with(lines: &str, test: impl FnOnce(&SoftHsm)) {
     if let Some(directory) = std::env::var_os(DIRECTORY) {
         test(&SoftHsm { directory: directory.into() });
         return;
@@ -41,7 +46,7 @@ pub(crate) fn alone(test: impl FnOnce(&SoftHsm)) {
     let tokens = directory.path().join("tokens");
     std::fs::create_dir(&tokens).unwrap();
     let conf = directory.path().join("softhsm2.conf");
-    std::fs::write(&conf, format!("directories.tokendir = {}\n", tokens.display())).unwrap();
+    std::fs::write(&conf, format!("directories.tokendir = {}\n{lines}", tokens.display())).unwrap();
     let name = std::thread::current().name().unwrap().to_owned();
     let output = Command::new(std::env::current_exe().unwrap())
         .args([&name, "--exact", "--nocapture", "--include-ignored"])
