@@ -1,7 +1,8 @@
 //! How attempts end, what is ordered revoked, and what is denied elsewhere.
 
 use countersign_ipc::{
-    Bytes, DenialRecord, OutcomeKind, RevocationOrder, SignReply, SignRequest, Unsettled,
+    Approval, Bytes, DenialRecord, OutcomeKind, OutcomeRecord, RevocationOrder, SignReply,
+    SignRequest, Unsettled,
 };
 
 use crate::support::{Options, Running, SOON, cms, refusal, start, start_with};
@@ -31,6 +32,36 @@ async fn an_outcome_may_be_told_twice_and_is_one_entry_with_the_certificates_has
     let parsed = countersign_profile::Certificate::parse(&certificate).unwrap();
     assert_eq!(entries[0]["certificate-sha256"], hex::encode(parsed.sha256()));
     assert_eq!(entries[0]["serial"], parsed.serial_hex());
+    assert!(unsettled(&running).await.is_empty());
+}
+
+/// Each outcome of one message gets its own answer, in order: fails if `Process::outcomes` answers
+/// for all with the first refusal, or forgets one.
+#[tokio::test]
+async fn outcomes_told_together_are_answered_one_by_one_in_their_order() {
+    let running = start().await;
+    let (one, other) = (running.csr(), running.csr());
+    let (first, second) = (running.approval(&one), running.approval(&other));
+    cms(running.countersign(&first, &one).await);
+    cms(running.countersign(&second, &other).await);
+    let record = |approval: &Approval, attempt| OutcomeRecord {
+        enrolment: approval.enrolment,
+        attempt,
+        profile: approval.profile.clone(),
+        outcome: OutcomeKind::Abandoned,
+        certificate: None,
+        code: None,
+    };
+    let records = vec![record(&first, 1), record(&first, 7), record(&second, 1)];
+    let replies = match running.serve.call(&SignRequest::Outcomes(records), SOON).await.unwrap() {
+        SignReply::Each(replies) => replies,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(replies.len(), 3);
+    assert!(matches!(replies[0], SignReply::Done), "{replies:?}");
+    assert_eq!(refusal(&replies[1]), Some("unknown-enrolment"));
+    assert!(matches!(replies[2], SignReply::Done), "{replies:?}");
+    assert_eq!(running.entries("outcome").await.len(), 2);
     assert!(unsettled(&running).await.is_empty());
 }
 
