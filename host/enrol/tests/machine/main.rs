@@ -243,6 +243,18 @@ fn heal(
         life = take(life, last, index, delivered, laboratory, world);
         world.may_end(&device.csr, index, known)?;
     }
+    // Thieves too: what waits at the CA is asked for only when its device comes.
+    for (index, thief) in people.thieves.iter().enumerate() {
+        for _ in 0..RETRIES {
+            let answer = life.come(thief, &Faults::NONE);
+            let waits = matches!(answer, Some(Answer::Pending));
+            life = take(life, answer, DEVICES + index, delivered, laboratory, world);
+            if !waits {
+                break;
+            }
+            world.decide(true);
+        }
+    }
     // Nobody comes any more: what was signed and never submitted is closed.
     world.set_clock(10_000_000);
     life.settle();

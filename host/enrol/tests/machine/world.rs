@@ -82,6 +82,7 @@ pub(crate) enum CaFault {
 #[derive(Debug)]
 struct Signature {
     cms: Vec<u8>,
+    signed_at: u64,
     outcome: Option<OutcomeKind>,
 }
 
@@ -274,10 +275,10 @@ impl World {
                     .signed
                     .iter()
                     .filter(|(_, signature)| signature.outcome.is_none())
-                    .map(|((enrolment, attempt), _)| Unsettled {
+                    .map(|((enrolment, attempt), signature)| Unsettled {
                         enrolment: *enrolment,
                         attempt: *attempt,
-                        signed_at: 0,
+                        signed_at: signature.signed_at,
                     })
                     .collect(),
             ),
@@ -315,7 +316,7 @@ impl World {
                 // No two signatures are the same octets, so a second one would show.
                 let number = state.signed.len() as u8;
                 let cms = [&[number], csr.0.as_slice()].concat();
-                state.signed.insert(key, Signature { cms, outcome: None });
+                state.signed.insert(key, Signature { cms, signed_at: now(), outcome: None });
             }
         }
         match fault {
