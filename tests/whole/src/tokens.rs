@@ -58,6 +58,21 @@ impl Tokens {
         }
     }
 
+    /// Puts the public half of somebody else's RSA key onto a process's token.
+    ///
+    /// # Panics
+    /// SoftHSM2 refuses.
+    pub fn import_public_rsa(&self, program: Program, modulus: &[u8]) {
+        let label = format!("countersign {}", program.name());
+        let pin = fs::read_to_string(self.pin_file(program)).expect("the PIN");
+        self.softhsm.import_public_rsa(&label, &pin, modulus);
+    }
+
+    fn pin_file(&self, program: Program) -> PathBuf {
+        let tokens = self.softhsm.config().parent().expect("a file lies in a folder");
+        tokens.with_file_name(format!("secrets/{}.pin", program.name()))
+    }
+
     /// What a process needs in its environment to find its token.
     pub(crate) fn environment(&self) -> (&'static str, &Path) {
         (ENVIRONMENT, self.softhsm.config())
