@@ -514,11 +514,14 @@ impl World {
             CaFault::Refuses | CaFault::Pending | CaFault::NotReached => None,
         };
         let request_id = RequestId(state.requests.len() as u32);
+        let store_fails = state.faults.store_fails;
         state.requests.push(Request {
             cms: cms.to_vec(),
             certificate: certificate.clone(),
             denied: fault == CaFault::Refuses,
-            told: !matches!(fault, CaFault::LosesItsAnswer | CaFault::Hangs),
+            // An answer that `serve` cannot write down is as lost as one that never came.
+            told: !store_fails
+                && !matches!(fault, CaFault::LosesItsAnswer | CaFault::Hangs),
             wrong: fault == CaFault::IssuesAnother,
         });
         let answer = match (fault, certificate) {
