@@ -520,8 +520,7 @@ impl World {
             certificate: certificate.clone(),
             denied: fault == CaFault::Refuses,
             // An answer that `serve` cannot write down is as lost as one that never came.
-            told: !store_fails
-                && !matches!(fault, CaFault::LosesItsAnswer | CaFault::Hangs),
+            told: !store_fails && !matches!(fault, CaFault::LosesItsAnswer | CaFault::Hangs),
             wrong: fault == CaFault::IssuesAnother,
         });
         let answer = match (fault, certificate) {
