@@ -194,10 +194,7 @@ impl fmt::Debug for Authentication {
 ///
 /// # Errors
 /// A fault as the error it stands for; [`AuthorityError::Unknown`] for what cannot be read.
-pub fn read_wstep_answer(
-    body: &[u8],
-    message_id: &str,
-) -> Result<Disposition, AuthorityError> {
+pub fn read_wstep_answer(body: &[u8], message_id: &str) -> Result<Disposition, AuthorityError> {
     match read::read(body, message_id) {
         Ok(read::Reply::Disposition(disposition)) => Ok(disposition),
         Ok(read::Reply::Fault(fault)) => Err(fault),

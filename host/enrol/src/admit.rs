@@ -102,8 +102,7 @@ fn admit_with(
         .map_err(|refusals| refused(opened, csr, &refusals))?;
     let transaction_id = opened.request().transaction_id().as_bytes().to_vec();
     let current = renewal.as_ref().map(Renewal::certificate_sha256);
-    let id =
-        EnrolmentId::of(&profile.name, &transaction_id, &csr.info_sha256(), current.as_ref());
+    let id = EnrolmentId::of(&profile.name, &transaction_id, &csr.info_sha256(), current.as_ref());
     Ok(Admitted {
         beginning: Beginning {
             id,

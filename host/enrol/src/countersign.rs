@@ -8,6 +8,7 @@ use countersign_ipc::{
 };
 use zeroize::Zeroizing;
 
+use crate::admit::Admitted;
 use crate::arrival::Conclusion;
 use crate::record::{Beginning, Record};
 use crate::verify::Approved;
@@ -26,14 +27,32 @@ pub struct Countersigned {
     cms: Zeroizing<Vec<u8>>,
 }
 
+/// The code of `sign` for an attempt whose outcome is in the ledger already.
+const SETTLED: &str = "settled";
+
+/// Why there is no countersignature.
+pub(crate) enum NotCountersigned {
+    /// This attempt has ended before, and this process does not know of it: it died after `sign` had
+    /// signed, and what nobody asked for again was closed. The next attempt is a new one.
+    Settled(Box<Admitted>),
+    /// What the device is told.
+    Concluded(Conclusion),
+}
+
+impl From<Conclusion> for NotCountersigned {
+    fn from(conclusion: Conclusion) -> Self {
+        Self::Concluded(conclusion)
+    }
+}
+
 /// Has an approved request countersigned.
 ///
 /// # Errors
-/// The conclusion for the device.
+/// [`NotCountersigned`].
 pub(crate) async fn countersign(
     approved: Approved,
     client: &Client<SignRequest, SignReply>,
-) -> Result<(Countersigned, Beginning), Conclusion> {
+) -> Result<(Countersigned, Beginning), NotCountersigned> {
     let beginning = approved.admitted().beginning().clone();
     let order = SignRequest::Countersign {
         sealed: approved.sealed().clone(),
@@ -50,22 +69,23 @@ pub(crate) async fn countersign(
             },
             beginning,
         )),
+        Ok(SignReply::Refused { code }) if code == SETTLED => {
+            Err(NotCountersigned::Settled(Box::new(approved.into_admitted())))
+        }
         Ok(SignReply::Refused { code }) => {
             tracing::error!(enrolment = %beginning.id, code, "sign refused an approved request");
-            Err(Conclusion::refused(format!("sign-{code}")))
+            Err(Conclusion::refused(format!("sign-{code}")).into())
         }
         Ok(SignReply::Unavailable { retry_after, detail }) => {
-            Err(Conclusion::busy(retry_after, format!("sign: {detail}")))
+            Err(Conclusion::busy(retry_after, format!("sign: {detail}")).into())
         }
         Ok(
             SignReply::Done
             | SignReply::Each(_)
             | SignReply::Unsettled(_)
             | SignReply::Healthy { .. },
-        ) => {
-            Err(Conclusion::busy(60, "sign gave an answer to another question"))
-        }
-        Err(error) => Err(Conclusion::busy(10, error)),
+        ) => Err(Conclusion::busy(60, "sign gave an answer to another question").into()),
+        Err(error) => Err(Conclusion::busy(10, error).into()),
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use countersign_fail_points::{Point, reached};
 use countersign_ipc::{
-    Bytes, Client, DenialRecord, OutcomeKind, OutcomeRecord, RevocationOrder, SignReply, SignRequest, VerifyReply,
-    VerifyRequest,
+    Bytes, Client, DenialRecord, EnrolmentId, OutcomeKind, OutcomeRecord, RevocationOrder,
+    SignReply, SignRequest, VerifyReply, VerifyRequest,
 };
 use countersign_scep::{Bounds, Message, Request};
 use tokio::sync::mpsc;
@@ -16,10 +16,10 @@ use crate::admit::{Admitted, NotAdmitted, admit, admit_renewal};
 use crate::answer::Responder;
 use crate::arrival::{Answer, Arrival, Conclusion};
 use crate::check::check;
-use crate::countersign::{Countersigned, countersign};
+use crate::countersign::{Countersigned, NotCountersigned, countersign};
 use crate::issue::{Submitted, poll, submit};
 use crate::metrics::Metrics;
-use crate::one_at_a_time::OneAtATime;
+use crate::one_at_a_time::{OneAtATime, Turn};
 use crate::open::{Content, Opened, Opener, open, sha256};
 use crate::profile::Profile;
 use crate::receive::receive;
@@ -30,6 +30,17 @@ use crate::zone_a::{Place, ZoneA};
 
 /// Denials that wait for their way to the ledger; more are counted and dropped.
 const DENIALS: usize = 1024;
+
+/// Attempts in a row that `sign` closed and this process does not know: one for each death between
+/// two durable writes that nobody came back for.
+const MOST_SETTLED: usize = 8;
+
+/// What came of one attempt to begin.
+enum Begun {
+    Concluded(Conclusion),
+    /// The attempt has ended in the ledger already.
+    Settled(Admitted),
+}
 
 /// The other two processes.
 #[derive(Debug, Clone)]
@@ -120,6 +131,16 @@ impl Enrolments {
     #[must_use]
     pub fn zone_a(&self) -> &ZoneA {
         &self.inner.parts.zone_a
+    }
+
+    /// The other two processes.
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.inner.parts.peers
+    }
+
+    /// The turn of an enrolment: nobody else works on it until it is dropped.
+    pub(crate) async fn turn(&self, id: EnrolmentId) -> Turn<'_> {
+        self.inner.turns.turn(id).await
     }
 
     /// The durable memory.
@@ -296,9 +317,28 @@ impl Inner {
     /// From the verifiers to the authority.
     async fn begin(
         &self,
-        admitted: Admitted,
+        mut admitted: Admitted,
         profile: &Profile,
     ) -> Result<Conclusion, RecordError> {
+        for _ in 0..MOST_SETTLED {
+            let attempt = admitted.beginning().attempt;
+            match self.try_to_begin(admitted, profile).await? {
+                Begun::Concluded(conclusion) => return Ok(conclusion),
+                Begun::Settled(again) => {
+                    tracing::warn!(enrolment = %again.id(), attempt,
+                        "this attempt was closed without a row here; the next one begins");
+                    admitted = again.attempt(attempt.saturating_add(1));
+                }
+            }
+        }
+        Ok(Conclusion::refused("sign-settled"))
+    }
+
+    async fn try_to_begin(
+        &self,
+        admitted: Admitted,
+        profile: &Profile,
+    ) -> Result<Begun, RecordError> {
         let begin = Instant::now();
         let verdict = verify(admitted, profile, &self.parts.peers.verify).await;
         self.parts.metrics.spent("verify", begin.elapsed());
@@ -306,7 +346,8 @@ impl Inner {
             Ok(approved) => approved,
             Err(refused) => {
                 let (admitted, not_approved) = *refused;
-                return self.not_approved(&admitted, not_approved, profile).await;
+                let conclusion = self.not_approved(&admitted, not_approved, profile).await?;
+                return Ok(Begun::Concluded(conclusion));
             }
         };
         let (id, attempt) = (approved.admitted().id(), approved.admitted().beginning().attempt);
@@ -324,14 +365,17 @@ impl Inner {
         self.parts.metrics.spent("countersign", begin.elapsed());
         let (countersigned, beginning) = match signed {
             Ok(signed) => signed,
-            Err(conclusion) => return Ok(conclusion),
+            Err(NotCountersigned::Settled(admitted)) => return Ok(Begun::Settled(*admitted)),
+            Err(NotCountersigned::Concluded(conclusion)) => {
+                return Ok(Begun::Concluded(conclusion));
+            }
         };
         tracing::debug!(station = "countersign", enrolment = %id, attempt,
             octets = countersigned.cms().len(), "countersigned");
 
         let (sealed, cms) = (countersigned.sealed(), countersigned.cms());
         self.parts.records.intend(beginning, sealed, cms, (self.parts.now)()).await?;
-        self.submit(countersigned, profile).await
+        Ok(Begun::Concluded(self.submit(countersigned, profile).await?))
     }
 
     async fn not_approved(

@@ -42,10 +42,7 @@ pub(crate) enum Content {
     Poll,
     /// The name of a certificate. Still inside zone A: whether there is such a certificate must not
     /// tell that the envelope opened.
-    GetCert {
-        asked: IssuerAndSerial,
-        stay: Stay,
-    },
+    GetCert { asked: IssuerAndSerial, stay: Stay },
     /// The revocation list; a profile has one CA, so there is nothing to open.
     GetCrl,
 }

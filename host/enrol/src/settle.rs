@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use countersign_ipc::{OutcomeKind, OutcomeRecord, SignReply, SignRequest, VerifyRequest};
 
-use crate::enrolments::Peers;
+use crate::enrolments::Enrolments;
 use crate::record::{Ending, OutboxMessage, Record, RecordError, Records};
 use crate::state::State;
 
@@ -16,11 +16,11 @@ const ASK: Duration = Duration::from_secs(20);
 /// # Errors
 /// [`RecordError`] of the store; what was closed before it stays closed.
 pub async fn settle(
-    records: &Records,
-    peers: &Peers,
+    enrolments: &Enrolments,
     patience: u64,
     now: u64,
 ) -> Result<usize, RecordError> {
+    let records = enrolments.records();
     let before = now.saturating_sub(patience);
     let mut closed = 0;
     for record in records.unmoved_since(State::Ready, before).await? {
@@ -32,18 +32,20 @@ pub async fn settle(
         end(records, &record, Vec::new(), now).await?;
         closed += 1;
     }
-    closed += close_unknown_signatures(records, peers, before, now).await?;
+    closed += close_unknown_signatures(enrolments, before, now).await?;
     Ok(closed)
 }
 
 /// Signatures that `sign` made and this process never stored: it died in between. The device's
-/// retry gets the same bytes; without a retry they are closed.
+/// retry gets the same bytes; without a retry they are closed. `sign` is told first and in the
+/// enrolment's turn: whoever comes afterwards gets no bytes of the closed attempt, and begins the
+/// next one. Should this process die before `verify` is told, only a notice of failure is lost.
 async fn close_unknown_signatures(
-    records: &Records,
-    peers: &Peers,
+    enrolments: &Enrolments,
     before: u64,
     now: u64,
 ) -> Result<usize, RecordError> {
+    let (records, peers) = (enrolments.records(), enrolments.peers());
     let unsettled = match peers.sign.call(&SignRequest::Unsettled, ASK).await {
         Ok(SignReply::Unsettled(unsettled)) => unsettled,
         Ok(other) => {
@@ -57,6 +59,7 @@ async fn close_unknown_signatures(
     };
     let mut closed = 0;
     for signature in unsettled.into_iter().filter(|signature| signature.signed_at < before) {
+        let _turn = enrolments.turn(signature.enrolment).await;
         let latest = records.latest(signature.enrolment).await?;
         let is_stored = latest.is_some_and(|record| {
             record.attempt >= signature.attempt && record.state != State::Waiting
@@ -73,9 +76,15 @@ async fn close_unknown_signatures(
             certificate: None,
             code: Some("never-submitted".to_owned()),
         };
-        for message in messages(outcome) {
-            records.post(signature.enrolment, &message, now).await?;
+        match peers.sign.call(&SignRequest::Outcome(outcome.clone()), ASK).await {
+            Ok(SignReply::Done) => {}
+            other => {
+                tracing::warn!(?other, "sign did not take the end of a signature; later again");
+                continue;
+            }
         }
+        let message = OutboxMessage::Verify(VerifyRequest::Outcome(outcome));
+        records.post(signature.enrolment, &message, now).await?;
         closed += 1;
     }
     Ok(closed)

@@ -127,6 +127,11 @@ fn question(admitted: &Admitted, renewal: Option<RenewalEvidence>) -> VerifyRequ
 }
 
 impl Approved {
+    /// Back to the station before: this approval is not used.
+    pub(crate) fn into_admitted(self) -> Admitted {
+        self.admitted
+    }
+
     /// The station before.
     #[must_use]
     pub fn admitted(&self) -> &Admitted {

@@ -5,7 +5,7 @@ use tracing_subscriber::EnvFilter;
 /// Begins logging. `COUNTERSIGN_LOG` sets the level (`info` without it).
 pub(crate) fn begin() {
     let filter = EnvFilter::try_from_env("COUNTERSIGN_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,hyper=warn,rustls=warn"));
+        .unwrap_or_else(|_| EnvFilter::new("info,hyper=warn,rustls=warn,cryptoki=off"));
     // Fails only where a test began it already.
     let _ = tracing_subscriber::fmt()
         .json()

@@ -182,7 +182,7 @@ async fn serve(loaded: &Loaded) -> Result<(), StartError> {
     tasks.spawn(Outbox::new(records.clone(), peers.clone(), metrics, wake).run(stopped.clone()));
     tasks.spawn(Arc::clone(&gate).prove(connectors(&authorities), stopped.clone()));
     let patience = shared.profiles.values().map(|profile| profile.patience).max().unwrap_or(0);
-    tasks.spawn(settle_now_and_then(records.clone(), peers, patience, stopped.clone()));
+    tasks.spawn(settle_now_and_then(shared.enrolments.clone(), patience, stopped.clone()));
 
     tracing::info!(
         listen = listener.address(),
@@ -301,8 +301,7 @@ async fn serve_metrics(
 }
 
 async fn settle_now_and_then(
-    records: Records,
-    peers: Peers,
+    enrolments: Enrolments,
     patience: u64,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -314,7 +313,7 @@ async fn settle_now_and_then(
             _ = async { stop.wait_for(|stop| *stop).await.is_ok() } => return,
         }
         pause = SETTLE_EVERY;
-        match settle(&records, &peers, patience, now()).await {
+        match settle(&enrolments, patience, now()).await {
             Ok(0) => {}
             Ok(closed) => tracing::warn!(closed, "signatures and requests were given up"),
             Err(error) => tracing::error!(%error, "what is unsettled could not be closed"),

@@ -117,8 +117,8 @@ impl fmt::Debug for Sign {
 pub fn run(config: &Path) -> ExitCode {
     // Before any secret is read.
     let dumps = forbid_core_dumps();
-    let filter =
-        EnvFilter::try_from_env("COUNTERSIGN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("COUNTERSIGN_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,cryptoki=off"));
     let log = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

@@ -95,6 +95,10 @@ impl Installation {
             .ca_requests()
             .into_iter()
             .filter(|request| !is_probe(request))
+            // What the CA refused without reading it, it did not keep.
+            .filter(|request| {
+                !(request.request.is_empty() && matches!(request.state, RequestState::Denied(_)))
+            })
             .map(|request| (request.id, request))
             .collect();
         self.check_submissions(&book, &requests)?;

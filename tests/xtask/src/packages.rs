@@ -11,11 +11,14 @@ const CURL_OF_STRONGSWAN: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
 /// A program, or the path of another file, and the package that brings it.
-const NEEDED: [(&str, &str); 8] = [
+const NEEDED: [(&str, &str); 10] = [
     ("pki", "strongswan-pki"),
     // pki fetches over HTTP with this.
     (CURL_OF_STRONGSWAN, "libstrongswan-extra-plugins"),
     ("scepserver", "scep"),
+    ("certmonger", "certmonger"),
+    // certmonger speaks on a bus of its own.
+    ("dbus-daemon", "dbus-daemon"),
     (SOFTHSM, "libsofthsm2"),
     ("openssl", "openssl"),
     // The bench runs in a network of its own.

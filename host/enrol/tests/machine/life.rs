@@ -113,7 +113,6 @@ pub(crate) struct Life {
     runtime: Runtime,
     database: PathBuf,
     enrolments: Enrolments,
-    peers: Peers,
     profile: Arc<Profile>,
     ra: CaCertificates,
     _stop: watch::Sender<bool>,
@@ -154,7 +153,7 @@ impl Life {
             opener: Opener::new(vec![(cep, parsed("cep"))]),
             zone_a: ZoneA::new(zone_a(), &mut registry),
             responder: Responder::new(rep, parsed("rep")),
-            peers: peers.clone(),
+            peers,
             records,
             metrics,
             bounds: Bounds::default(),
@@ -163,7 +162,7 @@ impl Life {
         });
         let ra = CaCertificates::parse(&bundle).unwrap();
         drop(_inside);
-        Self { runtime, database, enrolments, peers, profile, ra, _stop: stop }
+        Self { runtime, database, enrolments, profile, ra, _stop: stop }
     }
 
     /// A device sends its request; none if there is no answer.
@@ -225,7 +224,7 @@ impl Life {
 
     /// What a start does and a timer repeats.
     pub(crate) fn settle(&self) {
-        let settled = settle(self.enrolments.records(), &self.peers, PATIENCE, now());
+        let settled = settle(&self.enrolments, PATIENCE, now());
         // A fault of the moment may stand in its way; it is repeated.
         let _ = self.runtime.block_on(settled);
     }

@@ -162,10 +162,9 @@ async fn a_next_ca_that_the_current_one_did_not_sign_or_that_is_over_refuses_the
         Installation::builder().authority("next-ca = \"next.der\"").prepare().await;
     next_ca(&installation, "next", "30");
     // The next CA, and an RA certificate beside it that is over.
-    let key = countersign_scep::client::DeviceKey::generate(
-        countersign_scep::client::KeySize::Rsa2048,
-    )
-    .unwrap();
+    let key =
+        countersign_scep::client::DeviceKey::generate(countersign_scep::client::KeySize::Rsa2048)
+            .unwrap();
     let (start, day) = (std::time::UNIX_EPOCH, std::time::Duration::from_secs(86_400));
     let over = installation
         .ca()

@@ -35,7 +35,9 @@ async fn row_01_no_type_of_message_reaches_the_ea_key_without_an_approval() {
     for kind in 0..=255_u16 {
         let message = messages::message(&device, &kind.to_string(), &envelope);
         let reply = connection.request("POST", &path, message).await;
-        assert!(reply.status == 200 || reply.status == 400, "type {kind}: {}", reply.status);
+        // GetCRL: this installation knows no place to fetch a list from, and says so.
+        let expected: &[u16] = if kind == 22 { &[503] } else { &[200, 400] };
+        assert!(expected.contains(&reply.status.as_u16()), "type {kind}: {}", reply.status);
         if reply.status == 200 {
             let failure = forge::printable("2");
             let has_failure = reply.body.windows(failure.len()).any(|window| window == failure);

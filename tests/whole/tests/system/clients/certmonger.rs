@@ -12,6 +12,9 @@ use super::{BOTH, RENEWING, SLOW, approve_next, builder, must_be_good};
 
 const NAMES: [&str; 2] = ["CN=monger-device", "DNS:monger-device.example.org"];
 
+/// Two daemons of one user get in each other's way, whatever bus and folders they are given.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The daemon, on a bus of its own, with its files in a folder of the installation.
 struct Certmonger {
     folder: PathBuf,
@@ -133,6 +136,7 @@ fn wait_for(mut is_so: impl FnMut() -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certmonger_enrols_and_renews_with_the_same_key_and_a_new_one() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     for keys in BOTH {
         let installation = builder(keys, |profile| profile).start().await;
         let challenge = installation.issue_challenge(RENEWING, &NAMES).await;
@@ -153,6 +157,7 @@ async fn certmonger_enrols_and_renews_with_the_same_key_and_a_new_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certmonger_waits_for_the_certificate_manager() {
+    let _alone = ONE_AT_A_TIME.lock().await;
     for keys in BOTH {
         let installation = builder(keys, |profile| profile).start().await;
         let challenge = installation.issue_challenge(SLOW, &NAMES).await;
