@@ -39,7 +39,7 @@ const MOST_SETTLED: usize = 8;
 enum Begun {
     Concluded(Conclusion),
     /// The attempt has ended in the ledger already.
-    Settled(Admitted),
+    Settled(Box<Admitted>),
 }
 
 /// The other two processes.
@@ -365,7 +365,7 @@ impl Inner {
         self.parts.metrics.spent("countersign", begin.elapsed());
         let (countersigned, beginning) = match signed {
             Ok(signed) => signed,
-            Err(NotCountersigned::Settled(admitted)) => return Ok(Begun::Settled(*admitted)),
+            Err(NotCountersigned::Settled(admitted)) => return Ok(Begun::Settled(admitted)),
             Err(NotCountersigned::Concluded(conclusion)) => {
                 return Ok(Begun::Concluded(conclusion));
             }

@@ -25,8 +25,10 @@ use countersign_sandbox::{
 use countersign_stubs::{Identity, Reply, Server};
 
 mod guests;
+#[allow(dead_code, reason = "each test file uses its part")]
 #[path = "guests/backend.rs"]
 mod host;
+#[allow(dead_code, reason = "each test file uses its part")]
 #[path = "guests/sending.rs"]
 mod sending;
 

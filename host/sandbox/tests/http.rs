@@ -17,8 +17,10 @@ use countersign_sandbox::{AddressRange, ClientIdentity, HostMatch, HostRule, Htt
 use countersign_stubs::{Identity, Reply, Server};
 
 mod guests;
+#[allow(dead_code, reason = "each test file uses its part")]
 #[path = "guests/backend.rs"]
 mod host;
+#[allow(dead_code, reason = "each test file uses its part")]
 #[path = "guests/sending.rs"]
 mod sending;
 

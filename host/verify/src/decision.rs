@@ -318,6 +318,7 @@ impl Verifiers {
     }
 
     /// Vouched ∩ allowed: CERT VU#971035, which row 2 is about.
+    #[expect(clippy::too_many_arguments, reason = "each is a fact that the approval states")]
     fn combine(
         &self,
         asked: &VerifyEnrolment,

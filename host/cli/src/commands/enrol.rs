@@ -359,7 +359,8 @@ fn fingerprint(text: &str) -> Result<Fingerprint, String> {
 fn serial(text: &str) -> Result<Serial, String> {
     let digits: String = text.chars().filter(|character| *character != ':').collect();
     let digits = digits.trim_start_matches('0');
-    let even = if digits.len() % 2 == 0 { digits.to_owned() } else { format!("0{digits}") };
+    let even =
+        if digits.len().is_multiple_of(2) { digits.to_owned() } else { format!("0{digits}") };
     let mut octets =
         hex::decode(&even).map_err(|_| "expected hexadecimal digits, such as 5a17".to_owned())?;
     if octets.is_empty() || octets.len() > 64 {

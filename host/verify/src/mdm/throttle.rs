@@ -70,7 +70,9 @@ impl Throttle {
     /// Whether a count of failures is one to raise an alarm at: the first that makes a source wait,
     /// then each doubling.
     pub(super) fn is_alarming(&self, count: u32) -> bool {
-        count >= self.free && (count / self.free).is_power_of_two() && count % self.free == 0
+        count >= self.free
+            && (count / self.free).is_power_of_two()
+            && count.is_multiple_of(self.free)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Option<IpAddr>, Failures>> {

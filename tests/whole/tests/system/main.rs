@@ -12,6 +12,7 @@
 #[path = "../../../../host/scep/tests/forge/mod.rs"]
 mod forge;
 // The failures whose times are compared are the failures whose answers are.
+#[allow(dead_code, unreachable_pub, reason = "it is the timing command's; not all is used here")]
 #[path = "../../../timing/src/classes.rs"]
 mod classes;
 #[path = "../../../../host/sandbox/tests/guests/mod.rs"]
