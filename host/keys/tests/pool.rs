@@ -296,6 +296,8 @@ async fn a_token_that_hangs_fails_at_once_until_it_answers_again() {
     assert!(asked.elapsed() < Duration::from_millis(200));
     bench.tell.send(Word::Go).unwrap();
     hanging.await.unwrap().unwrap();
+    // The answer leaves a moment before its thread is free.
+    until(&bench.pool, |status| status.running == 0).await;
     bench.tell.send(Word::Go).unwrap();
     bench.rep.sign(b"3".to_vec(), soon()).await.unwrap();
 }

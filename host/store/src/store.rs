@@ -40,7 +40,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue: 1024, batch: 128, wait: Duration::from_secs(5), readers: 4, wal_frames: 4096 }
+        Self { queue: 1024, batch: 128, wait: Duration::from_secs(5), readers: 4, wal_frames: 2048 }
     }
 }
 
