@@ -88,7 +88,7 @@ mod tests {
     fn locked() -> Locked {
         Locked {
             digest: "sha256:00".into(),
-            contract: "1.0.0-rc.1".into(),
+            contract: "1.0.0-rc.2".into(),
             version: "1.0.0".into(),
             imports: vec!["log".into()],
             offers: Offers::default(),

@@ -85,8 +85,8 @@ async fn a_component_is_installed_and_locked_by_its_digest() {
     let locked = &lock.plugins["p"];
     assert_eq!(locked.digest, Digest::of(&bytes).to_string());
     assert_eq!(locked.version, "1.2.3");
-    assert_eq!(locked.contract, "1.0.0-rc.1");
-    assert_eq!(locked.imports, ["countersign:verifier/log@1.0.0-rc.1"]);
+    assert_eq!(locked.contract, "1.0.0-rc.2");
+    assert_eq!(locked.imports, ["countersign:verifier/log@1.0.0-rc.2"]);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_new_version_with_more_powers_is_announced() {
     let changes = install(&mut catalog, &path, &new).await;
     assert_eq!(changes.len(), 2, "{changes:?}");
     assert!(changes[0].contains("1.2.3") && changes[0].contains("2.0.0"), "{changes:?}");
-    assert_eq!(changes[1], "imports `countersign:verifier/log@1.0.0-rc.1` now");
+    assert_eq!(changes[1], "imports `countersign:verifier/log@1.0.0-rc.2` now");
     assert!(install(&mut catalog, &path, &new).await.is_empty(), "said once");
 }
 
@@ -185,7 +185,7 @@ async fn inspection_needs_no_grants_and_says_what_each_import_is_for() {
     let house = House::new();
     let path = house.file("p.wasm", &logging().sleeping().build());
     let seen = inspect(&house.sandbox, &Compiler::InThisProcess, &path).await.unwrap();
-    assert_eq!(seen.contract_version.as_deref(), Some("1.0.0-rc.1"));
+    assert_eq!(seen.contract_version.as_deref(), Some("1.0.0-rc.2"));
     assert_eq!(seen.description.as_ref().unwrap().name, "test-guest");
     assert!(seen.obstacles.is_empty(), "{:?}", seen.obstacles);
     assert!(seen.imports.iter().all(|import| !import.why.is_empty()));

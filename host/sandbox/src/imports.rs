@@ -8,7 +8,7 @@ use crate::{contract, grants::Grants};
 /// An import of a component and what this host makes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// As the component writes it: `countersign:verifier/kv@1.0.0-rc.1`.
+    /// As the component writes it: `countersign:verifier/kv@1.0.0-rc.2`.
     pub name: String,
     /// What the host makes of it.
     pub standing: Standing,
@@ -188,8 +188,8 @@ fn wasi_import(name: &str) -> Option<(Standing, String)> {
 mod tests {
     use super::*;
 
-    const KV: &str = "countersign:verifier/kv@1.0.0-rc.1";
-    const CHALLENGES: &str = "countersign:verifier/challenges@1.0.0-rc.1";
+    const KV: &str = "countersign:verifier/kv@1.0.0-rc.2";
+    const CHALLENGES: &str = "countersign:verifier/challenges@1.0.0-rc.2";
 
     #[test]
     fn a_missing_grant_is_named_with_the_line_that_grants_it() {
@@ -206,12 +206,12 @@ mod tests {
     fn http_and_secrets_are_granted_by_saying_which() {
         for (import, grants, line) in [
             (
-                "countersign:verifier/http@1.0.0-rc.1",
+                "countersign:verifier/http@1.0.0-rc.2",
                 Grants { http: true, ..Grants::default() },
                 "hosts = [\"HOST\"]",
             ),
             (
-                "countersign:verifier/secrets@1.0.0-rc.1",
+                "countersign:verifier/secrets@1.0.0-rc.2",
                 Grants { secrets: true, ..Grants::default() },
                 "secrets = [\"NAME\"]",
             ),
@@ -234,9 +234,9 @@ mod tests {
             "wasi:keyvalue/store@0.2.0-draft",
             "countersign:verifier/kv",
             "countersign:verifier/kv@1.0.0-rc.2",
-            "countersign:verifier/verifier@1.0.0-rc.1",
-            "countersign:verifier/sockets@1.0.0-rc.1",
-            "evil:verifier/kv@1.0.0-rc.1",
+            "countersign:verifier/verifier@1.0.0-rc.2",
+            "countersign:verifier/sockets@1.0.0-rc.2",
+            "evil:verifier/kv@1.0.0-rc.2",
             "run",
             "",
         ] {

@@ -154,7 +154,7 @@ async fn a_missing_grant_is_refused_at_load_by_name_with_its_line() {
         let LoadError::Import(ImportRefusal::NotGranted { import, line, .. }) = error else {
             panic!("{error}")
         };
-        assert_eq!(import, format!("countersign:verifier/{grant}@1.0.0-rc.1"));
+        assert_eq!(import, format!("countersign:verifier/{grant}@1.0.0-rc.2"));
         assert_eq!(line, format!("{grant} = true"));
         // Looking at it needs no grant.
         assert!(bench.sandbox.describe(&component).await.unwrap().is_some());
@@ -169,7 +169,7 @@ async fn imports_of_files_sockets_and_what_is_not_offered_are_refused_by_name() 
         "wasi:filesystem/preopens@0.2.6",
         "wasi:sockets/tcp@0.2.6",
         "wasi:http/outgoing-handler@0.2.6",
-        "countersign:verifier/sockets@1.0.0-rc.1",
+        "countersign:verifier/sockets@1.0.0-rc.2",
         "env:anything/else",
     ] {
         let component = bench.component(&importing_only(import));
@@ -189,11 +189,11 @@ async fn another_version_of_the_contract_and_no_verifier_at_all_are_told_apart()
     let settings = PluginSettings::new("p");
     let other = bench.component(&exporting_only("countersign:verifier/verifier@1.0.0-rc.9"));
     let error = bench.sandbox.load(&other, &settings).await.unwrap_err().to_string();
-    assert!(error.contains("1.0.0-rc.9") && error.contains("1.0.0-rc.1"), "{error}");
+    assert!(error.contains("1.0.0-rc.9") && error.contains("1.0.0-rc.2"), "{error}");
     let none = bench.component(&exporting_only("acme:tool/run@1.0.0"));
     let error = bench.sandbox.load(&none, &settings).await.unwrap_err();
     assert!(matches!(error, LoadError::NoVerifier { .. }), "{error}");
-    let empty = bench.component(&exporting_only("countersign:verifier/verifier@1.0.0-rc.1"));
+    let empty = bench.component(&exporting_only("countersign:verifier/verifier@1.0.0-rc.2"));
     let error = bench.sandbox.load(&empty, &settings).await.unwrap_err();
     assert!(matches!(error, LoadError::Link(_)), "an interface without functions: {error}");
 }

@@ -25,9 +25,9 @@ fn the_component_imports_challenges_and_what_starting_needs() {
     assert_eq!(
         ours,
         [
-            "countersign:verifier/challenges@1.0.0-rc.1",
-            "countersign:verifier/log@1.0.0-rc.1",
-            "countersign:verifier/types@1.0.0-rc.1",
+            "countersign:verifier/challenges@1.0.0-rc.2",
+            "countersign:verifier/log@1.0.0-rc.2",
+            "countersign:verifier/types@1.0.0-rc.2",
         ]
     );
     for import in imports.iter().filter(|name| !name.starts_with("countersign:")) {
@@ -37,8 +37,8 @@ fn the_component_imports_challenges_and_what_starting_needs() {
     assert_eq!(
         exports,
         BTreeSet::from([
-            "countersign:verifier/challenges-issuer@1.0.0-rc.1".to_owned(),
-            "countersign:verifier/verifier@1.0.0-rc.1".to_owned(),
+            "countersign:verifier/challenges-issuer@1.0.0-rc.2".to_owned(),
+            "countersign:verifier/verifier@1.0.0-rc.2".to_owned(),
         ])
     );
     assert!(component.len() < LARGEST, "{} bytes", component.len());

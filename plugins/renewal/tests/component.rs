@@ -24,13 +24,13 @@ fn the_component_imports_nothing_but_what_starting_needs() {
     let ours: Vec<_> = imports.iter().filter(|name| name.starts_with("countersign:")).collect();
     assert_eq!(
         ours,
-        ["countersign:verifier/log@1.0.0-rc.1", "countersign:verifier/types@1.0.0-rc.1",]
+        ["countersign:verifier/log@1.0.0-rc.2", "countersign:verifier/types@1.0.0-rc.2",]
     );
     for import in imports.iter().filter(|name| !name.starts_with("countersign:")) {
         let allowed = ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"];
         assert!(allowed.iter().any(|package| import.starts_with(package)), "{import}");
     }
-    assert_eq!(exports, BTreeSet::from(["countersign:verifier/verifier@1.0.0-rc.1".to_owned()]));
+    assert_eq!(exports, BTreeSet::from(["countersign:verifier/verifier@1.0.0-rc.2".to_owned()]));
     assert!(component.len() < LARGEST, "{} bytes", component.len());
 }
 

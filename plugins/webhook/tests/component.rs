@@ -25,10 +25,10 @@ fn the_component_imports_http_secrets_and_what_starting_needs() {
     assert_eq!(
         ours,
         [
-            "countersign:verifier/http@1.0.0-rc.1",
-            "countersign:verifier/log@1.0.0-rc.1",
-            "countersign:verifier/secrets@1.0.0-rc.1",
-            "countersign:verifier/types@1.0.0-rc.1",
+            "countersign:verifier/http@1.0.0-rc.2",
+            "countersign:verifier/log@1.0.0-rc.2",
+            "countersign:verifier/secrets@1.0.0-rc.2",
+            "countersign:verifier/types@1.0.0-rc.2",
         ]
     );
     for import in imports.iter().filter(|name| !name.starts_with("countersign:")) {
@@ -36,7 +36,7 @@ fn the_component_imports_http_secrets_and_what_starting_needs() {
         assert!(allowed.iter().any(|package| import.starts_with(package)), "{import}");
     }
     let offered =
-        ["outcomes", "verifier"].map(|name| format!("countersign:verifier/{name}@1.0.0-rc.1"));
+        ["outcomes", "verifier"].map(|name| format!("countersign:verifier/{name}@1.0.0-rc.2"));
     assert_eq!(exports, BTreeSet::from(offered));
     assert!(component.len() < LARGEST, "{} bytes", component.len());
 }

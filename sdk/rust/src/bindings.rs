@@ -50,10 +50,10 @@ pub mod outcomes {
         path: "../../wit",
         inline: "
             package countersign:sdk-outcomes;
-            world sdk-outcomes { export countersign:verifier/outcomes@1.0.0-rc.1; }
+            world sdk-outcomes { export countersign:verifier/outcomes@1.0.0-rc.2; }
         ",
         world: "countersign:sdk-outcomes/sdk-outcomes",
-        with: { "countersign:verifier/types@1.0.0-rc.1": crate::bindings::plugin::countersign::verifier::types },
+        with: { "countersign:verifier/types@1.0.0-rc.2": crate::bindings::plugin::countersign::verifier::types },
         pub_export_macro: true,
         export_macro_name: "export_outcomes",
         default_bindings_module: "countersign_sdk::bindings::outcomes",
@@ -66,10 +66,10 @@ pub mod challenges_issuer {
         path: "../../wit",
         inline: "
             package countersign:sdk-challenges-issuer;
-            world sdk-challenges-issuer { export countersign:verifier/challenges-issuer@1.0.0-rc.1; }
+            world sdk-challenges-issuer { export countersign:verifier/challenges-issuer@1.0.0-rc.2; }
         ",
         world: "countersign:sdk-challenges-issuer/sdk-challenges-issuer",
-        with: { "countersign:verifier/types@1.0.0-rc.1": crate::bindings::plugin::countersign::verifier::types },
+        with: { "countersign:verifier/types@1.0.0-rc.2": crate::bindings::plugin::countersign::verifier::types },
         pub_export_macro: true,
         export_macro_name: "export_challenges_issuer",
         default_bindings_module: "countersign_sdk::bindings::challenges_issuer",
@@ -82,10 +82,10 @@ pub mod events {
         path: "../../wit",
         inline: "
             package countersign:sdk-events;
-            world sdk-events { export countersign:verifier/events@1.0.0-rc.1; }
+            world sdk-events { export countersign:verifier/events@1.0.0-rc.2; }
         ",
         world: "countersign:sdk-events/sdk-events",
-        with: { "countersign:verifier/types@1.0.0-rc.1": crate::bindings::plugin::countersign::verifier::types },
+        with: { "countersign:verifier/types@1.0.0-rc.2": crate::bindings::plugin::countersign::verifier::types },
         pub_export_macro: true,
         export_macro_name: "export_events",
         default_bindings_module: "countersign_sdk::bindings::events",

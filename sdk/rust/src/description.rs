@@ -21,6 +21,7 @@ pub struct Description {
     pub(crate) wants: Vec<(Power, String)>,
     pub(crate) events: Vec<String>,
     pub(crate) vouches_from_user_attributes: bool,
+    pub(crate) notified_before_answer: bool,
     pub(crate) links: Vec<(String, String)>,
     pub(crate) attributes: Attributes,
 }
@@ -41,6 +42,7 @@ impl Description {
             wants: Vec::new(),
             events: Vec::new(),
             vouches_from_user_attributes: false,
+            notified_before_answer: false,
             links: Vec::new(),
             attributes: Attributes::new(),
         }
@@ -69,6 +71,14 @@ impl Description {
     /// admin is warned.
     pub fn vouches_from_user_attributes(mut self) -> Self {
         self.vouches_from_user_attributes = true;
+        self
+    }
+
+    /// To be said by a plug-in whose device management must know of a certificate before the device
+    /// has it: the device is given it only after [`Outcomes::notify`](crate::Outcomes::notify) has
+    /// returned `Ok`, and told to come again until then.
+    pub fn notified_before_answer(mut self) -> Self {
+        self.notified_before_answer = true;
         self
     }
 

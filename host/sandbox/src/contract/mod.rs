@@ -2,7 +2,7 @@
 //! types and the host's own, and nothing else: every check and limit is below, in `state` and
 //! `model`, where none can skip it.
 
-mod rc_1;
+mod rc_2;
 
 use wasmtime::{
     Store,
@@ -23,7 +23,7 @@ use crate::{
 pub const PACKAGE: &str = "countersign:verifier";
 
 /// The version this host speaks, matched exactly while it is a release candidate.
-pub const VERSION: &str = "1.0.0-rc.1";
+pub const VERSION: &str = "1.0.0-rc.2";
 
 /// What a component offers beside the interface that all must have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -47,22 +47,22 @@ pub(crate) struct WireContext {
 
 /// A component whose exports were found, ready to be instantiated.
 pub(crate) enum Adapter {
-    Rc1(rc_1::Exports),
+    Rc2(rc_2::Exports),
 }
 
 /// Puts the granted imports of all versions into a linker.
 pub(crate) fn link(linker: &mut Linker<CallState>, grants: Grants) -> wasmtime::Result<()> {
-    rc_1::link(linker, grants)
+    rc_2::link(linker, grants)
 }
 
 impl Adapter {
     /// Finds what the component exports, and proves the types of both sides.
     pub(crate) fn new(pre: InstancePre<CallState>) -> wasmtime::Result<Self> {
-        rc_1::Exports::new(pre).map(Self::Rc1)
+        rc_2::Exports::new(pre).map(Self::Rc2)
     }
 
     pub(crate) fn offers(&self) -> Offers {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.offers()
     }
 
@@ -70,7 +70,7 @@ impl Adapter {
         &self,
         store: &mut Store<CallState>,
     ) -> wasmtime::Result<Description> {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.describe(store).await
     }
 
@@ -79,7 +79,7 @@ impl Adapter {
         store: &mut Store<CallState>,
         settings: &str,
     ) -> wasmtime::Result<Vec<Problem>> {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.validate_settings(store, settings).await
     }
 
@@ -89,7 +89,7 @@ impl Adapter {
         context: WireContext,
         request: Request,
     ) -> wasmtime::Result<Verdict> {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.verify(store, context, request).await
     }
 
@@ -99,7 +99,7 @@ impl Adapter {
         context: WireContext,
         outcome: Outcome,
     ) -> wasmtime::Result<Result<(), Retry>> {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.notify(store, context, outcome).await
     }
 
@@ -109,7 +109,7 @@ impl Adapter {
         context: WireContext,
         hint: Hint,
     ) -> wasmtime::Result<Result<Challenge, Denial>> {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.issue(store, context, hint).await
     }
 
@@ -119,7 +119,7 @@ impl Adapter {
         context: WireContext,
         event: Event,
     ) -> wasmtime::Result<Result<Vec<Action>, Denial>> {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.on_event(store, context, event).await
     }
 
@@ -129,7 +129,7 @@ impl Adapter {
         context: WireContext,
         cursor: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<Batch, Retry>> {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.on_schedule(store, context, cursor).await
     }
 
@@ -139,7 +139,7 @@ impl Adapter {
         context: WireContext,
         results: Vec<ActionResult>,
     ) -> wasmtime::Result<Result<(), Retry>> {
-        let Self::Rc1(exports) = self;
+        let Self::Rc2(exports) = self;
         exports.settled(store, context, results).await
     }
 }

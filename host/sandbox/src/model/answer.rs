@@ -184,6 +184,8 @@ pub struct Description {
     pub events: Vec<String>,
     /// Whether it vouches for names that a user can change.
     pub vouches_from_user_attributes: bool,
+    /// True if the device may be answered only after `notify` has returned ok.
+    pub notified_before_answer: bool,
     /// Where to read on.
     pub links: Vec<Link>,
     /// Open-ended.

@@ -18,7 +18,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 const CONTRACT: &str = "countersign:verifier";
-const VERSION: &str = "1.0.0-rc.1";
+const VERSION: &str = "1.0.0-rc.2";
 
 /// Where a guest's `approve` and `deny` lie in its memory: for `verify` bodies.
 pub const APPROVE: u32 = 0x800;

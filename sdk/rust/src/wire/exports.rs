@@ -24,6 +24,7 @@ impl Description {
                 .collect(),
             events: self.events,
             vouches_from_user_attributes: self.vouches_from_user_attributes,
+            notified_before_answer: self.notified_before_answer,
             links: self.links,
             attributes: self.attributes.into_wire(),
         }

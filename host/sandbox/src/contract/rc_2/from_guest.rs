@@ -101,6 +101,7 @@ impl From<verifier::Description> for model::Description {
                 .collect(),
             events: description.events,
             vouches_from_user_attributes: description.vouches_from_user_attributes,
+            notified_before_answer: description.notified_before_answer,
             links: description
                 .links
                 .into_iter()

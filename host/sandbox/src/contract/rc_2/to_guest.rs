@@ -1,4 +1,4 @@
-//! The host's questions in the words of 1.0.0-rc.1.
+//! The host's questions in the words of 1.0.0-rc.2.
 
 use super::{
     WireContext,

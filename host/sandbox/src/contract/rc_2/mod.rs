@@ -1,4 +1,4 @@
-//! Version 1.0.0-rc.1.
+//! Version 1.0.0-rc.2.
 
 mod from_guest;
 mod host;
