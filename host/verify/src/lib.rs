@@ -12,7 +12,8 @@
 //! | `issuing` | the one way to a challenge, for admins and device managements |
 //! | `renewal` | renewals, validated here and nowhere else |
 //! | `kv` | the plug-ins' key-value spaces |
-//! | `outcome` | what became of approvals; revocation orders |
+//! | `outcome` | what became of approvals |
+//! | `orders` | revocation orders, from whoever places them to the revoker that confirms |
 //! | `outbox` | verifiers are told what became of their approvals |
 //! | `mdm` | where device managements fetch challenges |
 //! | `counters` | what metrics count |
@@ -30,6 +31,7 @@ mod kv;
 mod logging;
 mod mdm;
 mod names;
+mod orders;
 mod outbox;
 mod outcome;
 mod question;

@@ -1,11 +1,12 @@
-//! What became of approvals: challenges are spent, the device index learns its certificate,
-//! revocation orders are kept until there is a revoker.
+//! What became of approvals: challenges are spent, the device index learns its certificate, orders
+//! of `serve` are placed.
 
 use countersign_ipc::{Bytes, OutcomeKind, OutcomeRecord, RevocationOrder};
 use countersign_store::rusqlite::{Transaction, params};
 use countersign_store::{Store, StoreError};
 use serde_json::{Value, json};
 
+use crate::orders::{self, NewOrder, Reason, Source};
 use crate::{challenges, outbox};
 
 /// Takes outcomes, all or none; a second time they change nothing.
@@ -42,7 +43,7 @@ fn sha256(octets: &[u8]) -> Vec<u8> {
     aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets).as_ref().to_vec()
 }
 
-/// Keeps an order; a second time it changes nothing.
+/// Places the order of `serve` for what its check withheld; a second time it changes nothing.
 pub(crate) async fn keep_order(
     store: &Store,
     order: RevocationOrder,
@@ -52,28 +53,23 @@ pub(crate) async fn keep_order(
         authority = order.authority,
         serial = order.serial,
         reason = order.reason,
-        "ALARM: a certificate must be revoked; there is no revoker yet, revoke it by hand"
+        "ALARM: a certificate says what was not approved; its revocation is ordered"
     );
-    store
-        .write(move |tx| {
-            tx.prepare_cached(
-                "INSERT INTO revocation_order (certificate_sha256, authority, serial, enrolment,
-                    attempt, profile, reason, ordered)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![
-                order.certificate_sha256.0,
-                order.authority,
-                order.serial,
-                order.enrolment.0,
-                order.attempt,
-                order.profile,
-                order.reason,
-                i64::try_from(now).unwrap_or(i64::MAX)
-            ])?;
-            Ok(())
-        })
-        .await
+    let Ok(certificate_sha256) = <[u8; 32]>::try_from(order.certificate_sha256.0.as_slice()) else {
+        tracing::error!("an order without a SHA-256 of 32 octets was not kept");
+        return Ok(());
+    };
+    let order = NewOrder {
+        authority: order.authority,
+        serial: order.serial,
+        certificate_sha256,
+        profile: order.profile,
+        enrolment: order.enrolment.0,
+        attempt: order.attempt,
+        reason: Reason::Unspecified,
+        source: Source::Check { code: order.reason },
+    };
+    store.write(move |tx| orders::place(tx, &order, now).map(|_| ())).await
 }
 
 /// Orders that nobody carried out, oldest first.
@@ -83,7 +79,7 @@ pub(crate) async fn open_orders(store: &Store) -> Result<Value, StoreError> {
             let mut statement = connection.prepare_cached(
                 "SELECT certificate_sha256, authority, serial, enrolment, attempt, profile, reason,
                     ordered
-                 FROM revocation_order WHERE carried_out IS NULL ORDER BY ordered LIMIT 1000",
+                 FROM revocation_order WHERE final = 0 ORDER BY ordered LIMIT 1000",
             )?;
             let rows = statement.query_map([], |row| {
                 Ok(json!({

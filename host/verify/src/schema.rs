@@ -104,4 +104,33 @@ pub(crate) const SCHEMA: &[Migration] = &[
         WHERE certificate_sha256 IS NOT NULL;
     ",
     },
+    Migration {
+        name: "0004-orders",
+        sql: "
+    ALTER TABLE revocation_order ADD COLUMN state TEXT NOT NULL DEFAULT 'placed'
+        CHECK (state IN ('placed', 'held', 'signed', 'carried-out', 'nothing-to-do', 'failed',
+            'withdrawn'));
+    -- Who wants it: `check`, `event`, `tombstone`, `admin`; the rest in words; the plug-in behind it.
+    ALTER TABLE revocation_order ADD COLUMN source TEXT NOT NULL DEFAULT 'check';
+    ALTER TABLE revocation_order ADD COLUMN source_detail TEXT NOT NULL DEFAULT 'check-failed';
+    ALTER TABLE revocation_order ADD COLUMN plugin TEXT;
+    -- From `sign`: the number it counts orders by, the octets it signed, and the signature.
+    ALTER TABLE revocation_order ADD COLUMN number INTEGER;
+    ALTER TABLE revocation_order ADD COLUMN document BLOB;
+    ALTER TABLE revocation_order ADD COLUMN signature BLOB;
+    -- From the revoker: how often it tried, its last word, and whether that is the end.
+    ALTER TABLE revocation_order ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE revocation_order ADD COLUMN result TEXT;
+    ALTER TABLE revocation_order ADD COLUMN final INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE revocation_order ADD COLUMN next_try INTEGER NOT NULL DEFAULT 0;
+    -- Whether the ledger has the end.
+    ALTER TABLE revocation_order ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX revocation_order_unsigned ON revocation_order (ordered)
+        WHERE state IN ('placed', 'held');
+    CREATE UNIQUE INDEX revocation_order_number ON revocation_order (number)
+        WHERE number IS NOT NULL;
+    CREATE INDEX revocation_order_unreported ON revocation_order (number)
+        WHERE final = 1 AND reported = 0;
+    ",
+    },
 ];
