@@ -76,6 +76,9 @@ pub enum CsrError {
     /// The challenge is no text.
     #[error("challengePassword holds {0}")]
     Challenge(TextError),
+    /// The challenge is longer than [`Challenge::MAX_CHARACTERS`].
+    #[error("challengePassword of more than {} characters", Challenge::MAX_CHARACTERS)]
+    ChallengeTooLong,
 }
 
 /// More attributes are not read from a stranger.
@@ -255,6 +258,14 @@ impl fmt::Debug for Csr {
 }
 
 impl Challenge {
+    /// A longer one is refused before it is decoded.
+    ///
+    /// PKCS #9 has 255, for words that people type. Device managements put sealed tokens there: that
+    /// of Intune is an encrypted and signed blob of several KiB. This is enough for them and a
+    /// quarter of [`Csr::MAX_OCTETS`]. A verifier draws its own line below; what the host itself
+    /// issues keeps to the 255.
+    pub const MAX_CHARACTERS: usize = 16 * 1024;
+
     /// The text. Whoever reads it must not log or store it.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -312,10 +323,10 @@ fn challenge(attributes: &[(Oid, Tlv<'_>)]) -> Result<Option<Challenge>, CsrErro
         return Ok(None);
     };
     let value = single(oid, *values)?;
-    let text = Zeroizing::new(text::decode(value.tag, value.value).map_err(CsrError::Challenge)?);
-    if text.chars().count() > text::MAX_CHARACTERS {
-        return Err(CsrError::Challenge(TextError::TooLong));
+    if value.value.len() > Challenge::MAX_CHARACTERS * text::octets_a_character(value.tag) {
+        return Err(CsrError::ChallengeTooLong);
     }
+    let text = Zeroizing::new(text::decode(value.tag, value.value).map_err(CsrError::Challenge)?);
     Ok((!text.is_empty()).then_some(Challenge(text)))
 }
 

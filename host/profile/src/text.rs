@@ -29,6 +29,15 @@ pub enum TextError {
 /// certificates stay below it).
 pub const MAX_CHARACTERS: usize = 1024;
 
+/// The fewest octets that a character takes in a string of this type.
+pub(crate) fn octets_a_character(string_tag: u8) -> usize {
+    match string_tag {
+        tag::BMP_STRING => 2,
+        tag::UNIVERSAL_STRING => 4,
+        _ => 1,
+    }
+}
+
 /// Decodes any of ASN.1's character strings.
 ///
 /// TeletexString is read as ISO 8859-1, which is what its writers mean (OpenSSL and Windows do the

@@ -13,15 +13,14 @@ use crate::tlv;
 const SUBJECT_ALT_NAMES: &[u8] = b"stand-in.invalid";
 
 /// Characters of a challenge that is still read: a longer one would end the reading there.
-const MOST: usize = countersign_profile::MAX_CHARACTERS;
+const MOST: usize = countersign_profile::Challenge::MAX_CHARACTERS;
 
 /// A well-formed PKCS#10 with the subject and key of `signer`, `length` bytes long where that is
 /// long enough, whose self-signature is `signature` and does not hold.
 pub(crate) fn stand_in(signer: &Certificate, signature: &[u8], length: usize) -> Vec<u8> {
     let empty = with_challenge(signer, signature, &[]);
-    // What is longer than this can fill is a request with many names; reading those few bytes more
-    // is no difference in time. Two length bytes more where the challenge makes an element longer than 127 bytes; a few
-    // bytes are no difference in time.
+    // What is longer than this can fill is a request with many names. The length bytes that grow with
+    // the challenge are too few to be a difference in time.
     let rest = length.saturating_sub(empty.len()).min(MOST);
     if rest == 0 { empty } else { with_challenge(signer, signature, &vec![b'A'; rest]) }
 }
@@ -74,10 +73,10 @@ mod tests {
             SelfSigned { names: &names, validity: Validity { not_before: 0, not_after: 1 } }
                 .sign(&key)
                 .unwrap();
-        for length in [0, 700, 1000, 5000] {
+        for length in [0, 700, 1000, 5000, 17_000, 40_000] {
             let der = stand_in(&signer, &[0x5a; 256], length);
-            let filled = der.len().abs_diff(length) < 12;
-            assert!(length == 0 || length == 5000 || filled, "{length}: {}", der.len());
+            let filled = der.len().abs_diff(length) < 16;
+            assert!(length == 0 || length == 40_000 || filled, "{length}: {}", der.len());
             let csr = Csr::parse(&der).unwrap();
             assert_eq!(csr.sans().len(), 1);
             // An empty challenge counts as none.

@@ -137,9 +137,40 @@ fn challenges_that_are_no_text_are_refused() {
         encode(tag::BMP_STRING, &[b"abc"]),
         encode(tag::UTF8_STRING, &[&[0xff]]),
         encode(tag::PRINTABLE_STRING, &[&[0xe4]]),
-        encode(tag::UTF8_STRING, &["x".repeat(1025).as_bytes()]),
     ] {
         assert!(matches!(with_challenge(value), Err(CsrError::Challenge(_))));
+    }
+}
+
+// Fails when the bound on challenges in `csr.rs` goes back to that of names, or goes.
+#[test]
+fn a_challenge_is_read_up_to_its_bound_in_every_string_type() {
+    type Spell = fn(&str) -> Vec<u8>;
+    let kinds: [(u8, Spell); 5] = [
+        (tag::UTF8_STRING, |text| text.as_bytes().to_vec()),
+        (tag::PRINTABLE_STRING, |text| text.as_bytes().to_vec()),
+        (tag::TELETEX_STRING, |text| text.as_bytes().to_vec()),
+        (tag::BMP_STRING, |text| text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+        (tag::UNIVERSAL_STRING, |text| {
+            text.chars().flat_map(|character| u32::from(character).to_be_bytes()).collect()
+        }),
+    ];
+    for (string_tag, spell) in kinds {
+        // Four octets a character leave no room for as many in a request.
+        let most = match string_tag {
+            tag::UNIVERSAL_STRING => 12 * 1024,
+            _ => Challenge::MAX_CHARACTERS,
+        };
+        for length in [1025, most] {
+            let text = "ab+/".repeat(length.div_ceil(4))[..length].to_owned();
+            let csr = with_challenge(encode(string_tag, &[&spell(&text)])).unwrap();
+            assert_eq!(csr.challenge().unwrap().text(), text, "tag 0x{string_tag:02x}");
+        }
+        if most == Challenge::MAX_CHARACTERS {
+            let longer = encode(string_tag, &[&spell(&"a".repeat(most + 1))]);
+            let error = with_challenge(longer).unwrap_err();
+            assert_eq!(error, CsrError::ChallengeTooLong, "tag 0x{string_tag:02x}");
+        }
     }
 }
 

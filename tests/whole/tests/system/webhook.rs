@@ -77,6 +77,24 @@ async fn a_device_enrols_because_the_receiver_allows_it_and_the_receiver_is_told
     }
 }
 
+/// Sealed tokens of device managements (Intune's) are several KiB long, and go through every process,
+/// frame and plug-in as they are. Fails when any of them draws a line below 16 KiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_of_sixteen_kibibytes_reaches_the_verifier_as_it_was_sent() {
+    let names = ["CN=device-16"];
+    let longest = "MIIKxQYJKoZIhvcN+/==".repeat(820)[..16 * 1024].to_owned();
+    let receiver = Receiver::new("hook-1", KEY).allow(&longest, "16", &names);
+    let (installation, receiver) = with("countersign", receiver, LOOPBACK).await;
+    let device = Device::new(&names, Some(&longest));
+    let _ = installation.enrol(PROFILE, &device).await.issued();
+    assert_eq!(receiver.bodies()[0]["scepChallenge"], longest);
+
+    let longer = Device::new(&names, Some(&format!("{longest}A")));
+    assert!(!matches!(installation.enrol(PROFILE, &longer).await, Answer::Issued(_)));
+    assert_eq!(receiver.bodies().len(), 1, "no verifier was asked about it");
+    assert!(!installation.logs().contains(&longest[..64]), "no challenge in a log");
+}
+
 /// The receiver vouches for device 17's names: whoever brings its challenge gets no other name.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_receivers_word_is_for_its_names_and_no_others() {
