@@ -7,8 +7,9 @@ use crate::command::{Failed, cargo, is_there, read, run, say, target_folder};
 const WASM: &str = "wasm32-wasip2";
 
 /// The first-party plug-ins: package and the file that cargo makes of it.
-const PLUGINS: [&str; 3] = [
+const PLUGINS: [&str; 4] = [
     "countersign-plugin-one-time-password",
+    "countersign-plugin-ndes-otp",
     "countersign-plugin-renewal",
     "countersign-plugin-webhook",
 ];
