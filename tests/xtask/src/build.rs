@@ -7,9 +7,10 @@ use crate::command::{Failed, cargo, is_there, read, run, say, target_folder};
 const WASM: &str = "wasm32-wasip2";
 
 /// The first-party plug-ins: package and the file that cargo makes of it.
-const PLUGINS: [&str; 4] = [
+const PLUGINS: [&str; 5] = [
     "countersign-plugin-one-time-password",
     "countersign-plugin-ndes-otp",
+    "countersign-plugin-jamf-pro",
     "countersign-plugin-renewal",
     "countersign-plugin-webhook",
 ];
