@@ -21,6 +21,7 @@ mod files;
 mod generate;
 mod module;
 mod operation;
+mod pause;
 mod pin;
 mod proof;
 mod public_key;

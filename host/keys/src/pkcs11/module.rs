@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,13 +15,16 @@ use cryptoki::error::{Error, RvError};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use super::error::TokenOpenError;
+use super::pause::Pause;
 use crate::error::TokenError;
 use crate::token::Deadline;
 
-/// The pause after the first vain attempt to bring a module back; each further one doubles it.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause: a token that returns is used again at most this much later.
+/// The longest pause between vain attempts to bring a module back, or the only token that is used of
+/// it: it is used again at most this much later.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The same for a token that is away while others of its module are used: each attempt ends their
+/// sessions and has them log in again.
+const LONGEST_PAUSE_BESIDE_OTHERS: Duration = Duration::from_secs(30);
 /// How long calls that run may take to end before the module is initialised again.
 const QUIET: Duration = Duration::from_secs(2);
 /// How long an owner that is just giving up a module may take to do so.
@@ -43,7 +45,8 @@ struct Entry {
 pub(super) struct Module {
     path: PathBuf,
     life: RwLock<Life>,
-    pause: AtomicU64,
+    /// Between attempts to initialise it where it did not come up.
+    pause: Pause,
 }
 
 struct Life {
@@ -51,7 +54,6 @@ struct Life {
     /// Counts initialisations: sessions and handles of an earlier one are void.
     generation: u64,
     up: bool,
-    not_before: Instant,
 }
 
 /// The right to call the module; while it is held the module is not finalized.
@@ -112,9 +114,8 @@ impl Module {
                     context: library.clone(),
                     generation: 1,
                     up: true,
-                    not_before: Instant::now(),
                 }),
-                pause: AtomicU64::new(0),
+                pause: Pause::default(),
             });
             let owner = Arc::downgrade(&module);
             modules.insert(path, Entry { library, owner, initialised: true });
@@ -135,13 +136,35 @@ impl Module {
             }
             let generation = life.generation;
             drop(life);
-            self.renew(generation, "the module is not initialised", deadline)?;
+            let why = "the module is not initialised";
+            self.renew(generation, why, &self.pause, LONGEST_PAUSE, deadline)?;
         }
     }
 
-    /// Finalizes and initialises again, unless somebody did since `seen`. At most one attempt
-    /// in each pause: between them every call fails at once.
-    pub(super) fn renew(&self, seen: u64, why: &str, deadline: Deadline) -> Result<(), TokenError> {
+    /// Finalizes and initialises again for a token that is away, unless somebody did since `seen`.
+    /// At most one attempt in each of the token's own pauses, which what other tokens do well does not
+    /// shorten: between them its calls fail at once, and the others work on.
+    pub(super) fn renew_for_token(
+        self: &Arc<Self>,
+        seen: u64,
+        why: &str,
+        pause: &Pause,
+        deadline: Deadline,
+    ) -> Result<(), TokenError> {
+        // Each token holds the module once.
+        let is_alone = Arc::strong_count(self) == 1;
+        let longest = if is_alone { LONGEST_PAUSE } else { LONGEST_PAUSE_BESIDE_OTHERS };
+        self.renew(seen, why, pause, longest, deadline)
+    }
+
+    fn renew(
+        &self,
+        seen: u64,
+        why: &str,
+        pause: &Pause,
+        longest: Duration,
+        deadline: Deadline,
+    ) -> Result<(), TokenError> {
         // Whoever waits for quiet keeps others out: not for long where a call hangs.
         let patience = deadline.instant().min(Instant::now() + QUIET);
         let Some(mut life) = self.life.try_write_until(patience) else {
@@ -151,13 +174,9 @@ impl Module {
         if life.generation != seen {
             return Ok(());
         }
-        let now = Instant::now();
-        if now < life.not_before {
-            let rest = life.not_before.duration_since(now).as_millis();
-            return Err(TokenError::Lost(format!("{why}; looked for again in {rest} ms")));
-        }
-        let pause = self.lengthen_pause();
-        life.not_before = now + pause;
+        pause.attempt(longest).map_err(|rest| {
+            TokenError::Lost(format!("{why}; looked for again in {} ms", rest.as_millis()))
+        })?;
         tracing::warn!(module = %self.path.display(), why, "initialising the module again");
         if let Err(error) = life.context.clone().finalize() {
             tracing::debug!(%error, "the module could not be finalized");
@@ -177,16 +196,7 @@ impl Module {
 
     /// An operation succeeded: the next loss is met without a pause.
     pub(super) fn worked(&self) {
-        if self.pause.load(Ordering::Relaxed) != 0 {
-            self.pause.store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn lengthen_pause(&self) -> Duration {
-        let before = Duration::from_millis(self.pause.load(Ordering::Relaxed));
-        let pause = (before * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        self.pause.store(u64::try_from(pause.as_millis()).unwrap_or(5_000), Ordering::Relaxed);
-        pause
+        self.pause.is_over();
     }
 }
 

@@ -129,6 +129,7 @@ impl Pkcs11Token {
             let failure = match attempt(&alive) {
                 Ok(value) => {
                     self.module.worked();
+                    self.pause.is_over();
                     return Ok(value);
                 }
                 Err(failure) => failure,
@@ -137,7 +138,9 @@ impl Pkcs11Token {
             drop(alive);
             match ladder.climb(failure) {
                 Step::Again => {}
-                Step::RenewModule(why) => self.module.renew(generation, &why, deadline)?,
+                Step::RenewModule(why) => {
+                    self.module.renew_for_token(generation, &why, &self.pause, deadline)?;
+                }
                 Step::GiveUp(error) => return Err(error),
             }
         }

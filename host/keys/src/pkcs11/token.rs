@@ -14,6 +14,7 @@ use super::error::TokenOpenError;
 use super::failure::Failure;
 use super::module::Module;
 use super::operation::Afterwards;
+use super::pause::Pause;
 use super::pin::Pin;
 use super::unwrap::Unwrapping;
 use super::uri::KeyUri;
@@ -61,6 +62,8 @@ pub struct Pkcs11Token {
     pub(super) pin: Pin,
     /// A PIN was refused: the token is never asked again.
     pub(super) pin_refused: AtomicBool,
+    /// Between looks for this token by initialising its module again.
+    pub(super) pause: Pause,
     pub(super) keys: BTreeMap<KeyName, KeyUri>,
     pub(super) sessions: usize,
     pub(super) identity: Identity,
@@ -137,6 +140,7 @@ impl Pkcs11Token {
             which,
             pin,
             pin_refused: AtomicBool::new(false),
+            pause: Pause::default(),
             keys: named,
             sessions: settings.sessions.clamp(1, most.max(1)),
             identity,

@@ -3,18 +3,18 @@
 
 use std::time::{Duration, Instant};
 
-use countersign_keys::pkcs11::Pkcs11Token;
-use countersign_keys::{Token as _, TokenError};
+use countersign_keys::pkcs11::{KeyUri, Pin, Pkcs11Settings, Pkcs11Token};
+use countersign_keys::{KeySpec, RoleKind, SignatureAlgorithm, Token as _, TokenError};
 use countersign_pkcs11_shim::ck::{
     CK_RV, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_ERROR, CKR_GENERAL_ERROR,
     CKR_KEY_HANDLE_INVALID, CKR_OBJECT_HANDLE_INVALID, CKR_OPERATION_ACTIVE, CKR_SESSION_CLOSED,
     CKR_SESSION_HANDLE_INVALID, CKR_USER_NOT_LOGGED_IN,
 };
 use countersign_pkcs11_shim::{TokenPresence, When};
-use countersign_softhsm::in_a_process;
+use countersign_softhsm::{in_a_process, init_token};
 use cryptoki::context::Pkcs11;
 
-use crate::{Bench, name, sign, soon, until_it_works};
+use crate::{Bench, PIN, name, sign, soon, until_it_works};
 
 fn lost(token: &Pkcs11Token) {
     match sign(token) {
@@ -134,6 +134,52 @@ fn a_session_that_saw_an_error_is_closed() {
         sign(&token).unwrap();
         assert_eq!(bench.shim.count("C_CloseSession"), closed + 1);
     });
+}
+
+/// Fails when the pause of a token that is away ends because another one works (`renew_for_token` in
+/// `module.rs`): the others would log in again ten times a second.
+#[test]
+fn a_token_that_stays_away_seldom_disturbs_the_others_of_its_module() {
+    in_a_process(
+        "loss::a_token_that_stays_away_seldom_disturbs_the_others_of_its_module",
+        |folder| {
+            let bench = Bench::new(folder);
+            let before = folders(&bench.tokens);
+            init_token("another token", "the officer's", PIN);
+            let files = folders(&bench.tokens).into_iter().find(|path| !before.contains(path));
+            let (files, elsewhere) = (files.unwrap(), folder.join("elsewhere"));
+            let stays = bench.with_ea();
+            let settings = Pkcs11Settings { label: "another token".into(), ..bench.settings() };
+            let key: KeyUri = "pkcs11:token=another%20token;object=ea".parse().unwrap();
+            let pin = Pin::new(PIN.as_bytes()).unwrap();
+            let goes = Pkcs11Token::open(&settings, pin, [&key], soon()).unwrap();
+            goes.generate(&key.key_name(), RoleKind::Ea, KeySpec::EcP256, soon()).unwrap();
+            let sign_there =
+                || goes.sign(&key.key_name(), SignatureAlgorithm::EcdsaP256Sha256, b"m", soon());
+            sign_there().unwrap();
+
+            std::fs::rename(&files, &elsewhere).unwrap();
+            bench.now(|script| script.fails("C_SignInit", CKR_DEVICE_ERROR, When::OnCall(1)));
+            let (logins, started) = (bench.shim.count("C_Login"), Instant::now());
+            let mut signed = 0;
+            while started.elapsed() < Duration::from_secs(4) {
+                assert!(matches!(sign_there(), Err(TokenError::Lost(_))));
+                sign(&stays).unwrap();
+                signed += 1;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // After 0.1, 0.2, 0.4, 0.8, 1.6 s and so on.
+            let disturbed = bench.shim.count("C_Login") - logins;
+            assert!(disturbed <= 7 && signed > 50, "{signed} signed, {disturbed} log-ins");
+            std::fs::rename(&elsewhere, &files).unwrap();
+            until_it_works(sign_there);
+            sign(&stays).unwrap();
+        },
+    );
+}
+
+fn folders(place: &std::path::Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// Fails when the pauses of `renew` in `module.rs` are taken out: a module that is down would be
