@@ -10,9 +10,11 @@
 
 mod softhsm;
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
-use countersign_keys::pkcs11::PinSource;
+use countersign_keys::pkcs11::{Pkcs11Token, PinSource};
 use countersign_keys::{KeyPlace, Mode, TokenPlace, Tokens, TokensError};
 use softhsm::{PIN, SoftHsm, alone, soon, uri};
 
@@ -96,5 +98,61 @@ fn a_key_of_a_token_that_is_not_set_up_opens_nothing() {
         let place = place(hsm, "one", PinSource::File(hsm.pin_file(PIN)));
         let none = Tokens::open(Mode::Production, &[place], [&key], soon());
         assert!(matches!(none, Err(TokensError::NoToken(_))), "{none:?}");
+    });
+}
+
+/// Everything that a terminal shows while `line` is typed at a command's question, and whether the
+/// command was content. The terminal is `script`'s, which is on every Debian.
+fn typed(command: &str, question: &str, line: &str) -> (String, bool) {
+    let mut script = Command::new("script")
+        .args(["--quiet", "--return", "--flush", "--command", command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`script` of util-linux is there");
+    let mut shown = Vec::new();
+    let mut screen = script.stdout.take().unwrap();
+    let mut some = [0; 256];
+    while !String::from_utf8_lossy(&shown).contains(question) {
+        let count = screen.read(&mut some).unwrap();
+        assert!(count > 0, "never asked: {}", String::from_utf8_lossy(&shown));
+        shown.extend_from_slice(&some[..count]);
+    }
+    let mut keyboard = script.stdin.take().unwrap();
+    keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
+    screen.read_to_end(&mut shown).unwrap();
+    (String::from_utf8_lossy(&shown).into_owned(), script.wait().unwrap().success())
+}
+
+/// Fails when `ask` in `pin.rs` leaves the terminal's echo on, or off afterwards.
+#[test]
+fn row_21_a_pin_typed_at_a_terminal_is_not_shown_and_what_follows_is() {
+    // What nobody hides, a terminal shows.
+    let (shown, _) = typed("echo ready; read line", "ready", PIN);
+    assert!(shown.contains(PIN), "{shown:?}");
+
+    let this = std::env::current_exe().unwrap();
+    let this = this.to_str().unwrap();
+    let asks = format!("{this} types_its_pin --exact --ignored --nocapture; stty -a");
+    let (shown, _) = typed(&asks, "PIN of the token `a label`: ", PIN);
+    assert!(!shown.contains(PIN), "{shown:?}");
+    assert!(shown.contains("1 passed"), "{shown:?}");
+    assert!(shown.contains(" echo ") && !shown.contains("-echo "), "{shown:?}");
+    // Another PIN is another PIN.
+    let (shown, _) = typed(&asks, "PIN of the token `a label`: ", "something else");
+    assert!(shown.contains("1 failed") && !shown.contains("something else"), "{shown:?}");
+}
+
+/// Started by the test above, at a terminal.
+#[test]
+#[ignore = "part of another test"]
+fn types_its_pin() {
+    alone(|hsm| {
+        hsm.token("typed");
+        // A label is the token's own text, and moves no cursor.
+        let pin = PinSource::Prompt.read("a\u{1b} label").unwrap();
+        // Nothing shows a PIN, so a token has to tell whether it is the right one.
+        let key = uri("typed", "rep");
+        Pkcs11Token::open(&hsm.settings("typed"), pin, [&key], soon()).unwrap();
     });
 }

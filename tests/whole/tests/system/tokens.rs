@@ -1,8 +1,9 @@
 //! Keys on SoftHSM2 behind a module that misbehaves: what a start refuses, and what a running
 //! installation does when a token goes, comes back, or signs wrongly. Rows 20, 42 and 57.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use countersign_ipc::AdminRequest;
@@ -351,4 +352,52 @@ async fn row_57_ea_on_the_token_of_serve_is_refused_by_the_config() {
         let ended = refused(&mut installation, program).await;
         assert!(ended.stderr.contains("ea-shares-a-token"), "{}", ended.stderr);
     }
+}
+
+/// `keys status` at a terminal, as a person runs it. Fails when the prompt leaves the echo on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_that_a_person_types_for_keys_status_is_not_shown() {
+    let installation = Installation::builder().softhsm().prepare().await;
+    let mut config = std::fs::read_to_string(installation.config()).unwrap();
+    let mut pins = Vec::new();
+    for program in [Program::Serve, Program::Sign] {
+        let file = format!("secrets/{}.pin", program.name());
+        pins.push((program.name(), std::fs::read_to_string(installation.file(&file)).unwrap()));
+        config = config.replace(&format!("\"file:{file}\""), "\"prompt\"");
+    }
+    std::fs::write(installation.config(), config).unwrap();
+    let status = format!(
+        "{} keys status --format json --config {}",
+        countersign_tests::program("serve").with_file_name("countersign").display(),
+        installation.config().display()
+    );
+    let mut script = Command::new("script")
+        .args(["--quiet", "--return", "--flush", "--command", &status, "/dev/null"])
+        .env(countersign_softhsm::ENVIRONMENT, installation.file("tokens/softhsm2.conf"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`script` of util-linux is there");
+    let (mut keyboard, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+    let (mut shown, mut typed, mut some) = (String::new(), Vec::<String>::new(), [0; 256]);
+    loop {
+        let count = screen.read(&mut some).unwrap();
+        if count == 0 {
+            break;
+        }
+        shown.push_str(&String::from_utf8_lossy(&some[..count]));
+        // Each token is asked for by its label, in the order of the command.
+        let asked = pins.iter().position(|(name, _)| {
+            shown.contains(&format!("PIN of the token `countersign {name}`: "))
+        });
+        if let Some(asked) = asked {
+            let (_, pin) = pins.remove(asked);
+            keyboard.write_all(format!("{pin}\n").as_bytes()).unwrap();
+            typed.push(pin);
+        }
+    }
+    assert!(script.wait().unwrap().success(), "{shown}");
+    assert_eq!(typed.len(), 2, "{shown}");
+    assert!(typed.iter().all(|pin| !shown.contains(pin)), "a PIN was shown");
+    assert!(shown.contains("\"good\": true") || shown.contains("\"good\":true"), "{shown}");
 }
