@@ -13,9 +13,11 @@
 )]
 
 mod identity;
+mod intune;
 mod server;
 mod webhook;
 
 pub use identity::Identity;
+pub use intune::{CODES as INTUNE_CODES, IntuneServer, IntuneTenant, Told, Trouble};
 pub use server::{Received, Reply, Server};
 pub use webhook::{KnownDevice, Notice, Receiver, WebhookReceiver};

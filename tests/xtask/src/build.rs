@@ -7,10 +7,11 @@ use crate::command::{Failed, cargo, is_there, read, run, say, target_folder};
 const WASM: &str = "wasm32-wasip2";
 
 /// The first-party plug-ins: package and the file that cargo makes of it.
-const PLUGINS: [&str; 5] = [
+const PLUGINS: [&str; 6] = [
     "countersign-plugin-one-time-password",
     "countersign-plugin-ndes-otp",
     "countersign-plugin-jamf-pro",
+    "countersign-plugin-intune",
     "countersign-plugin-renewal",
     "countersign-plugin-webhook",
 ];
