@@ -8,11 +8,13 @@ use serde::Deserialize;
 
 use countersign_keys::{Mode, TokenPlace};
 
+use crate::admin::AdminSettings;
 use crate::authority::AuthoritySettings;
 use crate::load::{Loaded, load};
 use crate::plugin::PluginSettings;
 use crate::problem::Problem;
 use crate::profile::ProfileSettings;
+use crate::revoker::RevokerSettings;
 use crate::secret::SecretRef;
 use crate::serve::ServeSettings;
 use crate::sign::SignSettings;
@@ -38,12 +40,18 @@ pub struct Config {
     pub sign: SignSettings,
     /// Sealed approvals: read by `verify` and `sign`.
     pub approval: ApprovalSettings,
+    /// People, where a process must know one from another.
+    #[serde(default)]
+    pub admin: AdminSettings,
     /// PKCS#11 tokens by name.
     #[serde(default)]
     pub token: BTreeMap<String, TokenSettings>,
     /// Certification authorities by name.
     #[serde(default)]
     pub authority: BTreeMap<String, AuthoritySettings>,
+    /// Who carries out revocations, by name.
+    #[serde(default)]
+    pub revoker: BTreeMap<String, RevokerSettings>,
     /// Verifier plug-ins by name.
     #[serde(default)]
     pub plugin: BTreeMap<String, PluginSettings>,

@@ -7,6 +7,7 @@
 //! This crate never opens a socket or a database, never resolves a name, never reads a secret
 //! while loading, and knows no switch that weakens the checks (row 61).
 
+mod admin;
 mod authority;
 mod config;
 mod load;
@@ -17,6 +18,7 @@ mod plugin;
 mod problem;
 mod profile;
 mod rules;
+mod revoker;
 mod schema;
 mod secret;
 mod serve;
@@ -30,6 +32,7 @@ mod verify;
 pub use countersign_keys::{Finding, Mode, Severity};
 
 pub use authority::{
+pub use admin::{AdminSettings, Person};
     Authentication, AuthorityKind, AuthoritySettings, ClientCertificate, UsernameToken,
 };
 pub use config::{ApprovalSettings, Config, Sockets};
@@ -49,10 +52,14 @@ pub use problem::Problem;
 pub use profile::{AcceptSettings, DenialCaps, ProfileSettings, Verifiers};
 pub use schema::schema;
 pub use secret::{SecretError, SecretRef};
+pub use revoker::{RevocationSettings, RevokerKind, RevokerListener, RevokerSettings};
 pub use serve::{
     Listen, ServeBudgets, ServeKeys, ServeLimits, ServeSettings, SourceHeader, TlsSettings,
 };
-pub use sign::{CheckpointSettings, FuseSettings, KeyPairSettings, SignKeys, SignSettings};
+pub use sign::{
+    CheckpointSettings, FuseSettings, KeyPairSettings, OrderSettings, RevocationFuseSettings, SignKeys,
+    SignSettings,
+};
 pub use token::{KeyRef, PinRef, TokenSettings};
 pub use user::{User, UserError};
 pub use value::{BadValue, ComponentDigest, HttpsUrl, LoopbackAddress};

@@ -44,11 +44,19 @@ pub(crate) fn anchor(config: &mut Config, base: &Path) {
             }
         }
     }
+    if let Some(revoker) = &mut config.verify.revoker {
+        at(&mut revoker.certificate);
+        revoker.key.anchor(base);
+        at(&mut revoker.client_ca);
+    }
 
     at(&mut config.sign.state);
     config.sign.column_key.anchor(base);
     config.sign.checkpoint.key.anchor(base);
     at(&mut config.sign.checkpoint.file);
+    if let Some(order) = &mut config.sign.order {
+        order.key.anchor(base);
+    }
     pair(&mut config.sign.keys.ea);
 
     config.approval.key.anchor(base);

@@ -64,6 +64,8 @@ pub struct Grants {
 
 /// `[plugin.NAME.http]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+    /// Have certificates revoked that were issued under its profiles; needs a [revoker.NAME].
+    pub revocation: bool,
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PluginHttp {
     /// The only roots that its hosts' certificates may chain to, PEM. For public services, the

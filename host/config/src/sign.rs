@@ -24,8 +24,43 @@ pub struct SignSettings {
     /// How many signatures in how long, whatever is approved.
     #[serde(default)]
     pub fuse: FuseSettings,
+    /// How many revocation orders in how long, whoever places them.
+    #[serde(default)]
+    pub revocation_fuse: RevocationFuseSettings,
+    /// The signature of revocation orders; needed where there is a revoker.
+    pub order: Option<OrderSettings>,
     /// The key of the role EA.
     pub keys: SignKeys,
+}
+
+/// `[sign.order]`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OrderSettings {
+    /// The P-256 private key that signs revocation orders and nothing else, PKCS#8.
+    pub key: SecretRef,
+}
+
+/// `[sign.revocation-fuse]`: beyond these numbers no revocation order is signed until two people
+/// reset the fuse. A device management in the wrong hands would wipe everything at once.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RevocationFuseSettings {
+    /// Orders in any minute.
+    #[schemars(range(min = 1))]
+    pub per_minute: u32,
+    /// Orders in any hour.
+    #[schemars(range(min = 1))]
+    pub per_hour: u32,
+    /// Orders in any day.
+    #[schemars(range(min = 1))]
+    pub per_day: u32,
+}
+
+impl Default for RevocationFuseSettings {
+    fn default() -> Self {
+        Self { per_minute: 10, per_hour: 50, per_day: 200 }
+    }
 }
 
 /// `[sign.checkpoint]`.

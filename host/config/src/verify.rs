@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::mdm::MdmSettings;
 use crate::secret::SecretRef;
+use crate::revoker::{RevocationSettings, RevokerListener};
 use crate::user::User;
 use crate::value::LoopbackAddress;
 
@@ -31,6 +32,11 @@ pub struct VerifySettings {
     pub sandbox: SandboxSettings,
 }
 
+    /// Where revokers pull orders; without it there is no such listener.
+    pub revoker: Option<RevokerListener>,
+    /// Revocations by hand.
+    #[serde(default)]
+    pub revocation: RevocationSettings,
 /// `[verify.sandbox]`: bounds of all plug-ins together; each has its own in
 /// `[plugin.NAME.limits]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -4,6 +4,7 @@ mod mdm;
 mod plugin;
 mod principal;
 mod profile;
+mod revoker;
 mod separation;
 mod token;
 
@@ -32,6 +33,7 @@ pub(crate) fn problems(config: &Config, places: &Places) -> Vec<Draft> {
     rules.plugins();
     rules.plugin_powers();
     rules.mdm();
+    rules.revokers();
     rules.separate();
     rules.principals();
     rules.tokens();
@@ -92,6 +94,7 @@ pub(crate) fn findings(config: &Config) -> Vec<Finding> {
     }
     findings.extend(profile::legacy_findings(config));
     findings.extend(plugin::findings(config));
+    findings.extend(revoker::findings(config));
     findings
 }
 
@@ -115,6 +118,7 @@ impl Rules<'_> {
             ("authority", config.authority.keys().collect()),
             ("plugin", config.plugin.keys().collect()),
             ("profile", config.profile.keys().collect()),
+            ("revoker", config.revoker.keys().collect()),
             (
                 "verify.mdm.credential",
                 config.verify.mdm.iter().flat_map(|mdm| mdm.credential.keys()).collect(),

@@ -30,6 +30,10 @@ impl Rules<'_> {
         if let Some(mdm) = &config.verify.mdm {
             keys.push(("verify.mdm.key".to_owned(), mdm.key.to_string(), "verify".to_owned()));
         }
+        if let Some(revoker) = &config.verify.revoker {
+            let key = revoker.key.to_string();
+            keys.push(("verify.revoker.key".to_owned(), key, "revoker".to_owned()));
+        }
         for (name, plugin) in &config.plugin {
             if let Some(client) =
                 plugin.http.as_ref().and_then(|http| http.client_certificate.as_ref())
@@ -89,7 +93,7 @@ impl Rules<'_> {
 }
 
 /// An account without its domain: `EXAMPLE\name`, `name@example.com` and `name` are compared as one.
-fn account_name(user: &str) -> String {
+pub(super) fn account_name(user: &str) -> String {
     let user = user.rsplit_once('\\').map_or(user, |(_, name)| name);
     user.split_once('@').map_or(user, |(name, _)| name).to_lowercase()
 }

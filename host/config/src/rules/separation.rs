@@ -40,6 +40,7 @@ impl Rules<'_> {
                 .of_row(42),
             );
         }
+        let order_key = config.sign.order.as_ref().map(|order| order.key.to_string());
         let secrets = [
             ("approval.key", config.approval.key.to_string()),
             ("verify.challenge-key", config.verify.challenge_key.to_string()),
@@ -47,6 +48,7 @@ impl Rules<'_> {
             ("serve.column-key", config.serve.column_key.to_string()),
             ("sign.column-key", config.sign.column_key.to_string()),
             ("sign.checkpoint.key", config.sign.checkpoint.key.to_string()),
+            ("sign.order.key", order_key.unwrap_or_default()),
         ];
         // In each unit systemd gives a name a meaning of its own, so only files are compared.
         let files: Vec<(&str, String)> =
