@@ -296,6 +296,7 @@ impl Inner {
         profile: &Profile,
     ) -> Result<Conclusion, RecordError> {
         let _turn = self.turns.turn(admitted.id()).await;
+        let _will_write = self.parts.records.store().announce();
         let Some(record) = self.parts.records.latest(admitted.id()).await? else {
             return self.begin(admitted, profile).await;
         };

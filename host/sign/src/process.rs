@@ -90,6 +90,7 @@ impl Process {
         Rules::same_request(&proven, csr).map_err(refuse)?;
 
         let _turn = self.in_flight.hold(proven.approval().enrolment).await;
+        let _will_write = self.book.store().announce();
         match self.book.standing(&proven).await {
             Ok(Standing::Stored(durable)) => {
                 // The very octets, whatever became of the seal since: a second signature is what

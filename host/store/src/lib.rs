@@ -30,6 +30,7 @@
 //! # }).unwrap();
 //! ```
 
+mod announce;
 mod column;
 mod connection;
 mod error;
@@ -42,6 +43,7 @@ mod reader;
 mod store;
 mod writer;
 
+pub use announce::Announced;
 pub use column::{ColumnKey, ColumnKeyError};
 pub use connection::open_offline;
 pub use error::StoreError;

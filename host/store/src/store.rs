@@ -9,6 +9,7 @@ use rusqlite::{Connection, Transaction};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{SendTimeoutError, TrySendError};
 
+use crate::announce::{Announced, Announcements};
 use crate::job::{self, Message};
 use crate::metrics::Counters;
 use crate::reader::Readers;
@@ -36,11 +37,22 @@ pub struct Options {
     /// WAL frames (pages of 4 KiB) at which the writer copies them into the database even under
     /// load; below, it waits for a pause.
     pub wal_frames: i64,
+    /// How long the writer waits for writes that are announced ([`Store::announce`]).
+    pub gather: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue: 1024, batch: 128, wait: Duration::from_secs(5), readers: 4, wal_frames: 2048 }
+        Self {
+            queue: 1024,
+            batch: 128,
+            wait: Duration::from_secs(5),
+            readers: 4,
+            wal_frames: 2048,
+            // About what a commit costs with its sync, and little beside what an enrolment takes
+            // while several are under way.
+            gather: Duration::from_micros(1500),
+        }
     }
 }
 
@@ -49,6 +61,7 @@ struct Inner {
     queue: mpsc::Sender<Message>,
     readers: Readers,
     counters: Arc<Counters>,
+    announced: Announcements,
     options: Options,
     writer: ThreadId,
     thread: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
@@ -93,11 +106,13 @@ impl Store {
             .map_err(cannot_start)?;
         let (sender, queue) = mpsc::channel(options.queue.max(1));
         let counters = Arc::new(Counters::default());
+        let announced = Announcements::default();
         let writer = Writer {
             connection,
             queue,
             runtime,
             counters: Arc::clone(&counters),
+            announced: announced.clone(),
             options,
             failed: None,
             lock,
@@ -111,11 +126,20 @@ impl Store {
             queue: sender,
             readers,
             counters,
+            announced,
             options,
             writer: thread.thread().id(),
             thread: Mutex::new(Some(thread)),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Says that the caller is about to write: while several have said so, the writer waits a moment
+    /// for them and makes what they write durable with one sync. Hold what is returned until the
+    /// write is done.
+    #[must_use]
+    pub fn announce(&self) -> Announced {
+        self.inner.announced.one_more()
     }
 
     /// Runs `work` on the writer thread and returns when what it wrote is durable.

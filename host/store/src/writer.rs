@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use crate::announce::Announcements;
 use crate::job::{Job, Message, Ran};
 use crate::metrics::Counters;
 use crate::place::Lock;
@@ -15,6 +16,9 @@ use crate::{Options, StoreError};
 
 /// Commits between two looks at the length of the WAL.
 const LOOK_EVERY: u32 = 16;
+
+/// Announced writes beside those at hand that are worth waiting for. One alone is never waited for.
+const SIBLINGS: usize = 2;
 
 /// After this long without a job the WAL is copied into the database, when nobody waits.
 const IDLE: Duration = Duration::from_millis(200);
@@ -24,6 +28,7 @@ pub(crate) struct Writer {
     pub(crate) queue: mpsc::Receiver<Message>,
     pub(crate) runtime: Runtime,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) announced: Announcements,
     pub(crate) options: Options,
     /// Set once a commit left open what the disk holds.
     pub(crate) failed: Option<String>,
@@ -90,7 +95,24 @@ impl Writer {
         match taken {
             None => Next::Idle,
             Some(0) => Next::End,
-            Some(_) => Next::Jobs,
+            Some(_) => {
+                self.gather(messages);
+                Next::Jobs
+            }
+        }
+    }
+
+    /// Takes what comes within a moment, where more is announced: one commit for all of it.
+    fn gather(&mut self, messages: &mut Vec<Message>) {
+        if self.announced.count() < messages.len() + SIBLINGS {
+            return;
+        }
+        // Not woken for each: that would cost what gathering saves.
+        std::thread::sleep(self.options.gather);
+        while messages.len() < self.options.batch
+            && let Ok(message) = self.queue.try_recv()
+        {
+            messages.push(message);
         }
     }
 

@@ -99,6 +99,42 @@ async fn jobs_that_wait_share_one_commit() {
     assert_eq!(notes(&store).len(), 50);
 }
 
+// Fails without `Writer::gather`.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_several_have_announced_a_write_one_commit_waits_for_them() {
+    let gather = Duration::from_millis(500);
+    let (_directory, _path, store) = new_store(Options { gather, ..Options::default() });
+    let announced: Vec<_> = (0..4).map(|_| store.announce()).collect();
+    let before = store.metrics();
+    let jobs: Vec<_> = (0..4)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(number * 20)).await;
+                store.write(move |tx| insert(tx, &number.to_string())).await
+            })
+        })
+        .collect();
+    for job in jobs {
+        job.await.unwrap().unwrap();
+    }
+    drop(announced);
+    assert_eq!(store.metrics().commits - before.commits, 1);
+    assert_eq!(notes(&store).len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_alone_is_never_waited_for_nor_what_is_done() {
+    let gather = Duration::from_secs(3600);
+    let (_directory, _path, store) = new_store(Options { gather, ..Options::default() });
+    drop((store.announce(), store.announce(), store.announce()));
+    let announced = store.announce();
+    store.write(|tx| insert(tx, "alone")).await.unwrap();
+    drop(announced);
+    store.write(|tx| insert(tx, "not announced")).await.unwrap();
+    assert_eq!(notes(&store).len(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_is_bounded() {
     let (_directory, _path, store) = new_store(Options { batch: 10, ..Options::default() });

@@ -126,6 +126,7 @@ impl Verifiers {
     /// Decides. Denials are reported to the ledger; everything else only answered.
     pub(crate) async fn decide(&self, asked: VerifyEnrolment, now: u64) -> VerifyReply {
         let begin = Instant::now();
+        let _will_write = self.store.announce();
         let (reply, names, csr_sha256) = match self.read(&asked) {
             Ok((profile, csr)) => {
                 let names: Vec<String> = csr.names().iter().map(ToString::to_string).collect();

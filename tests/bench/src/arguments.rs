@@ -36,6 +36,13 @@ pub(crate) struct Arguments {
     /// than the first? 20000 is a good number; 0 for none.
     #[arg(long, default_value_t = 0)]
     pub(crate) long: usize,
+    /// At the end once more with the keys of all roles on SoftHSM2, 16 at a time: what our processes
+    /// spend beside what the tokens alone spend on the same operations.
+    #[arg(long)]
+    pub(crate) softhsm: bool,
+    /// Internal: only measures the tokens that this config names.
+    #[arg(long, hide = true)]
+    pub(crate) token_alone: Option<PathBuf>,
 }
 
 /// Keys of CA and EA.

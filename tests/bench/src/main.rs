@@ -26,6 +26,7 @@ mod rival;
 mod run;
 mod stations;
 mod system;
+mod token_alone;
 mod yardstick;
 
 use clap::Parser as _;
@@ -34,6 +35,10 @@ use crate::arguments::Arguments;
 
 fn main() {
     let arguments = Arguments::parse();
+    if let Some(config) = &arguments.token_alone {
+        println!("{}", token_alone::measure(config));
+        return;
+    }
     // One thread for everything that the client does while the clock runs.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -74,6 +74,9 @@ fn write(
     stations_of(text, &found.rows)?;
     processors(text, algorithm, found, cores)?;
     memory(text, found)?;
+    if let Some((row, alone)) = &found.softhsm {
+        softhsm(text, row, *alone)?;
+    }
     write!(text, "GetCACaps a second at 16:")?;
     let names = ["countersign"].into_iter().chain(found.rivals.iter().map(|(name, _)| *name));
     for (name, rate) in names.zip(&found.capabilities) {
@@ -81,6 +84,20 @@ fn write(
     }
     writeln!(text, ".")?;
     plot::tenths(text, &found.tenths)
+}
+
+fn softhsm(text: &mut String, row: &Row, alone: f64) -> std::fmt::Result {
+    let ours = each(row.ours.processor, row.ours.good + row.ours.bad.values().sum::<usize>());
+    writeln!(
+        text,
+        "With SoftHSM2 for all roles at {}: {:.1} good/s, {:.1} ms p99, {} bad; our processes spend \
+         {ours:.0} µs on an enrolment, the tokens alone {alone:.0} µs on its operations: {:.0} %.",
+        row.concurrency,
+        row.ours.rate(),
+        milliseconds(quantile(&row.ours.took, 0.99)),
+        row.ours.bad.values().sum::<usize>(),
+        alone / ours * 100.0,
+    )
 }
 
 fn memory(text: &mut String, found: &Measured) -> std::fmt::Result {

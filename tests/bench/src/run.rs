@@ -9,9 +9,9 @@ use crate::load::{self, Turn};
 use crate::peer::Peer;
 use crate::rival::{self, Rival};
 use crate::stations::Stations;
-use crate::system::{ProcessorTime, System};
+use crate::system::{Keys, ProcessorTime, System};
 use crate::yardstick::{Workbench, Yardsticks};
-use crate::{check, proc};
+use crate::{check, proc, token_alone};
 
 /// Enrolments of each system before anything is measured.
 const WARM_UP: usize = 32;
@@ -35,6 +35,9 @@ pub(crate) struct Measured {
     pub(crate) rivals: Vec<(&'static str, (f64, f64))>,
     /// Good answers a second of each tenth of the long run.
     pub(crate) tenths: Vec<f64>,
+    /// With the keys of all roles on SoftHSM2: the row, and what the tokens alone spend on the
+    /// operations of one enrolment, in microseconds.
+    pub(crate) softhsm: Option<(Row, f64)>,
 }
 
 /// One concurrency.
@@ -68,7 +71,7 @@ pub(crate) struct Side {
 /// Measures all with these keys.
 pub(crate) async fn run(arguments: &Arguments, algorithm: Algorithm) -> Measured {
     let mut fleet = Fleet::new(arguments.keys.into());
-    let mut system = System::start(algorithm).await;
+    let mut system = System::start(algorithm, Keys::Files).await;
     let mut rivals = vec![Rival::scepserver().await];
     if let Some(program) = &arguments.step_ca {
         rivals.push(Rival::step_ca(program, algorithm).await);
@@ -98,6 +101,10 @@ pub(crate) async fn run(arguments: &Arguments, algorithm: Algorithm) -> Measured
     let tenths = long_run(&mut fleet, &system, arguments.long).await;
     workbench.measure();
     system.installation.stop_all().await;
+    let softhsm = match arguments.softhsm {
+        true => Some(on_softhsm(arguments, algorithm, &mut fleet).await),
+        false => None,
+    };
     Measured {
         rows,
         yardsticks: workbench.medians(),
@@ -105,7 +112,19 @@ pub(crate) async fn run(arguments: &Arguments, algorithm: Algorithm) -> Measured
         resident,
         rivals: rivals_resident,
         tenths,
+        softhsm,
     }
+}
+
+/// Ours once more, with every key on a token.
+async fn on_softhsm(arguments: &Arguments, algorithm: Algorithm, fleet: &mut Fleet) -> (Row, f64) {
+    let mut system = System::start(algorithm, Keys::SoftHsm).await;
+    let requests = ours(fleet, &system, WARM_UP).await;
+    warm(&system.peer, requests).await;
+    let row = row(arguments, LONG_AT, fleet, &mut system, &[]).await;
+    system.installation.stop_all().await;
+    let alone = token_alone::in_a_process(&system.installation);
+    (row, alone)
 }
 
 /// Ours alone, in ten parts; good answers a second of each.

@@ -33,6 +33,13 @@ pub(crate) struct System {
     ca: Child,
 }
 
+/// Where the keys of the roles are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    Files,
+    SoftHsm,
+}
+
 /// Processor time by process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ProcessorTime {
@@ -44,8 +51,11 @@ pub(crate) struct ProcessorTime {
 
 impl System {
     /// Makes and starts everything.
-    pub(crate) async fn start(algorithm: Algorithm) -> Self {
-        let builder = Installation::builder().algorithm(algorithm.of_lab_ca()).sections(FUSE);
+    pub(crate) async fn start(algorithm: Algorithm, keys: Keys) -> Self {
+        let mut builder = Installation::builder().algorithm(algorithm.of_lab_ca()).sections(FUSE);
+        if keys == Keys::SoftHsm {
+            builder = builder.softhsm();
+        }
         let mut installation = builder.prepare().await;
         installation.stop_ca().await;
         let ca = start_ca(&installation).await;

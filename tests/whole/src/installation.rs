@@ -177,9 +177,14 @@ impl Installation {
         }
     }
 
+    /// What a process needs in its environment to find the tokens; nothing where keys are in files.
+    #[must_use]
+    pub fn token_environment(&self) -> Option<(&'static str, &Path)> {
+        self.tokens.as_ref().map(Tokens::environment)
+    }
+
     fn run(&self, program: Program) -> Running {
-        let environment = self.tokens.as_ref().map(Tokens::environment);
-        Running::start(program, self.binary(program), environment, &self.config)
+        Running::start(program, self.binary(program), self.token_environment(), &self.config)
     }
 
     /// Starts one that will refuse to run, and says how it ended.

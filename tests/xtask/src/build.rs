@@ -39,6 +39,24 @@ pub(crate) fn binaries() -> Result<(), Failed> {
     run(cargo().args(["build", "--locked", "--workspace", "--bins"]))
 }
 
+/// Our crates as they are delivered: optimised, without debug assertions, with overflow checks. What
+/// they stand on stays as the one profile has it, so that wasmtime compiles once.
+const AS_DELIVERED: [&str; 6] = [
+    "--config",
+    "profile.dev.opt-level=3",
+    "--config",
+    "profile.dev.debug-assertions=false",
+    "--config",
+    "profile.dev.overflow-checks=true",
+];
+
+/// Plug-ins and binaries for measuring. The next build of any other task puts the usual binaries into
+/// their place again.
+pub(crate) fn as_delivered() -> Result<(), Failed> {
+    plugins()?;
+    run(cargo().args(["build", "--locked", "--workspace", "--bins"]).args(AS_DELIVERED))
+}
+
 /// Binaries and tests, with the features that the tests choose.
 pub(crate) fn binaries_and_tests() -> Result<(), Failed> {
     run(cargo().args(["build", "--locked", "--workspace", "--all-targets"]))

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Task::Fuzz { seconds, targets } => fuzz::for_seconds(seconds, &targets),
         Task::Timing { arguments } => build::all().and_then(|()| build::timing(&arguments)),
         Task::Bench { arguments } => packages::install()
-            .and_then(|()| build::all())
+            .and_then(|()| build::as_delivered())
             .and_then(|()| bench::run_in_its_own_network(&arguments)),
     };
     match result {
