@@ -83,6 +83,8 @@ pub(crate) async fn countersign(
             SignReply::Done
             | SignReply::Each(_)
             | SignReply::Unsettled(_)
+            | SignReply::OrderSigned(_)
+            | SignReply::OrderHeld { .. }
             | SignReply::Healthy { .. },
         ) => Err(Conclusion::busy(60, "sign gave an answer to another question").into()),
         Err(error) => Err(Conclusion::busy(10, error).into()),

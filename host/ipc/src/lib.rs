@@ -16,6 +16,7 @@ mod bytes_as_text;
 mod client;
 mod frame;
 mod message;
+mod order;
 mod peer;
 mod server;
 
@@ -30,5 +31,6 @@ pub use message::{
     RevocationListPart, RevocationOrder, SignReply, SignRequest, Unsettled, VerifyEnrolment,
     VerifyReply, VerifyRequest,
 };
+pub use order::{EndedOrder, OrderEnd, OrderToSign, SignedOrder};
 pub use peer::{Peer, PeerRefused, PeerRules, Role, own_uid};
 pub use server::{Server, bind};

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::approval::{EnrolmentId, Kind, SealedApproval};
 use crate::bytes_as_text::Bytes;
+use crate::order::{EndedOrder, OrderToSign, SignedOrder};
 
 /// What `serve` asks of `verify`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -155,6 +156,17 @@ pub enum SignRequest {
 /// What `sign` answers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+    /// Sign a revocation order for the revoker. From `verify` only.
+    SignOrder(OrderToSign),
+    /// What became of a signed order. From `verify` only; at least once.
+    OrderEnded(EndedOrder),
+    /// Two people took back orders that were held, for the ledger. From `verify` only.
+    OrdersWithdrawn {
+        /// Who.
+        people: String,
+        /// Which orders.
+        detail: String,
+    },
 pub enum SignReply {
     /// The signed message; ledger entry and these octets are durable.
     Countersigned {
@@ -170,6 +182,14 @@ pub enum SignReply {
     Unavailable {
         /// Seconds until asking again makes sense.
         retry_after: u32,
+    /// Answer to [`SignRequest::SignOrder`]: ledger entry and these octets are durable.
+    OrderSigned(SignedOrder),
+    /// Answer to [`SignRequest::SignOrder`]: the revocation fuse has blown, and holds until two
+    /// people reset it.
+    OrderHeld {
+        /// For the log.
+        detail: String,
+    },
         /// For the log.
         detail: String,
     },
@@ -332,6 +352,38 @@ pub enum AdminReply {
         expires_at: u64,
     },
     /// Plain text, such as metrics or a checkpoint.
+    /// Orders that came to nothing, and certificates of devices that their management no longer
+    /// knows. `verify`.
+    Orphans,
+    /// Order certificates revoked by hand. `verify`.
+    Revoke {
+        /// One certificate, by its serial number, hexadecimal; or
+        serial: Option<String>,
+        /// all certificates of a device, in the words of its management.
+        device_id: Option<String>,
+        /// Why, in the words of RFC 5280 §5.3.1.
+        reason: String,
+        /// Who asks, in the lab only.
+        person: Option<String>,
+    },
+    /// Take back orders that `sign` holds. Needs two people. `verify`.
+    WithdrawOrders {
+        /// Those of this plug-in only.
+        plugin: Option<String>,
+        /// Who asks, in the lab only.
+        person: Option<String>,
+    },
+    /// The revocation fuse. `sign`.
+    FuseStatus,
+    /// Reset the revocation fuse. Needs two people, who ask for the same. `sign`.
+    FuseReset {
+        /// So many orders go through at once, whatever the limits.
+        let_through: u32,
+        /// Who asks, in the lab only.
+        person: Option<String>,
+    },
+    /// The public half of the key that signs revocation orders, PEM. `sign`.
+    OrderKey,
     Text(String),
     /// Not done.
     Refused {

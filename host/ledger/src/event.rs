@@ -24,6 +24,10 @@ pub enum Event {
     RefusedSeal(RefusedSeal),
     /// A certificate was ordered revoked.
     Order(Order),
+    /// An order was signed for the revoker.
+    OrderSigned(OrderSigned),
+    /// What became of a signed order.
+    OrderEnded(OrderEnded),
     /// An admin did something.
     Admin(Admin),
     /// `sign` started.
@@ -50,6 +54,10 @@ pub enum Kind {
     RefusedSeal,
     /// `order`
     Order,
+    /// `order-signed`
+    OrderSigned,
+    /// `order-ended`
+    OrderEnded,
     /// `admin`
     Admin,
     /// `start`
@@ -282,6 +290,59 @@ pub struct Order {
     pub reason: Text,
 }
 
+/// A revocation order was signed: the entry is durable before the order leaves `sign`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OrderSigned {
+    /// The order's number.
+    pub number: u64,
+    /// Identity of the enrolment that led to the certificate.
+    pub enrolment: Digest,
+    /// Attempt of it.
+    pub attempt: u32,
+    /// Profile name.
+    pub profile: Text,
+    /// Authority name in the configuration.
+    pub authority: Text,
+    /// SHA-256 of the certificate's DER.
+    pub certificate_sha256: Digest,
+    /// Serial number, lower-case hexadecimal.
+    pub serial: Text,
+    /// Why, in the words of RFC 5280 §5.3.1.
+    pub reason: Text,
+    /// Who placed it: `check`, `event`, `tombstone`, `admin`.
+    pub source: Text,
+    /// The rest of that: plug-in and action, or people.
+    pub detail: Text,
+    /// SHA-256 of the octets that are signed.
+    pub document_sha256: Digest,
+    /// SHA-256 of the SubjectPublicKeyInfo of the key that signs orders.
+    pub order_key_sha256: Digest,
+    /// Two people let it through beyond the revocation fuse.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub let_through: bool,
+}
+
+/// What became of a signed order. A failed one may end again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OrderEnded {
+    /// The order's number.
+    pub number: u64,
+    /// Identity of the enrolment that led to the certificate.
+    pub enrolment: Digest,
+    /// Attempt of it.
+    pub attempt: u32,
+    /// SHA-256 of the certificate's DER.
+    pub certificate_sha256: Digest,
+    /// `carried-out`, `nothing-to-do`, `failed`.
+    pub end: Text,
+    /// Which revoker said so.
+    pub revoker: Text,
+    /// In its words.
+    pub detail: Text,
+}
+
 /// An admin did something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -360,6 +421,8 @@ impl Event {
             Self::DeniedExcess(_) => Kind::DeniedExcess,
             Self::RefusedSeal(_) => Kind::RefusedSeal,
             Self::Order(_) => Kind::Order,
+            Self::OrderSigned(_) => Kind::OrderSigned,
+            Self::OrderEnded(_) => Kind::OrderEnded,
             Self::Admin(_) => Kind::Admin,
             Self::Start(_) => Kind::Start,
             Self::Stop(_) => Kind::Stop,
@@ -380,6 +443,8 @@ impl Event {
             Self::DeniedExcess(body) => to_canonical(kind, body),
             Self::RefusedSeal(body) => to_canonical(kind, body),
             Self::Order(body) => to_canonical(kind, body),
+            Self::OrderSigned(body) => to_canonical(kind, body),
+            Self::OrderEnded(body) => to_canonical(kind, body),
             Self::Admin(body) => to_canonical(kind, body),
             Self::Start(body) => to_canonical(kind, body),
             Self::Stop(body) => to_canonical(kind, body),
@@ -396,6 +461,8 @@ impl Event {
             Kind::DeniedExcess => Self::DeniedExcess(serde_json::from_str(body)?),
             Kind::RefusedSeal => Self::RefusedSeal(serde_json::from_str(body)?),
             Kind::Order => Self::Order(serde_json::from_str(body)?),
+            Kind::OrderSigned => Self::OrderSigned(serde_json::from_str(body)?),
+            Kind::OrderEnded => Self::OrderEnded(serde_json::from_str(body)?),
             Kind::Admin => Self::Admin(serde_json::from_str(body)?),
             Kind::Start => Self::Start(serde_json::from_str(body)?),
             Kind::Stop => Self::Stop(serde_json::from_str(body)?),
@@ -411,13 +478,15 @@ impl Event {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Signed,
         Self::Outcome,
         Self::Denied,
         Self::DeniedExcess,
         Self::RefusedSeal,
         Self::Order,
+        Self::OrderSigned,
+        Self::OrderEnded,
         Self::Admin,
         Self::Start,
         Self::Stop,
@@ -434,6 +503,8 @@ impl Kind {
             Self::DeniedExcess => "denied-excess",
             Self::RefusedSeal => "refused-seal",
             Self::Order => "order",
+            Self::OrderSigned => "order-signed",
+            Self::OrderEnded => "order-ended",
             Self::Admin => "admin",
             Self::Start => "start",
             Self::Stop => "stop",

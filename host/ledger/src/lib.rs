@@ -39,8 +39,8 @@ pub use digest::Digest;
 pub use entry::{Entry, EntryError};
 pub use error::{LedgerError, OpenError};
 pub use event::{
-    Admin, Denial, DenialExcess, Event, Fact, Gap, Kind, Lost, Order, Outcome, OutcomeKind,
-    RefusedSeal, RequestKind, Signed, Start, Station, Stop, Verifier,
+    Admin, Denial, DenialExcess, Event, Fact, Gap, Kind, Lost, Order, OrderEnded, OrderSigned,
+    Outcome, OutcomeKind, RefusedSeal, RequestKind, Signed, Start, Station, Stop, Verifier,
 };
 pub use ledger::{CheckpointSettings, Ledger, QUIET_INTERVAL};
 pub use query::{Filter, Summary, count, entries, size, summary};

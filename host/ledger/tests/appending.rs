@@ -10,7 +10,8 @@
 mod place;
 
 use countersign_ledger::{
-    Denial, DenialExcess, Digest, Event, Filter, Gap, Kind, LedgerError, Lost, Order, RefusedSeal,
+    Denial, DenialExcess, Digest, Event, Filter, Gap, Kind, LedgerError, Lost, Order, OrderEnded,
+    OrderSigned, RefusedSeal,
     Start, Station, Stop, append, entries, size, summary,
 };
 use countersign_store::StoreError;
@@ -203,6 +204,30 @@ fn every_kind_reads_back_as_it_was_written() {
             certificate_sha256: Digest([3; 32]),
             serial: "4d2".into(),
             reason: "check-failed".into(),
+        }),
+        Event::OrderSigned(OrderSigned {
+            number: 1,
+            enrolment: enrolment(1),
+            attempt: 2,
+            profile: "wifi".into(),
+            authority: "lab".into(),
+            certificate_sha256: Digest([3; 32]),
+            serial: "04d2".into(),
+            reason: "unspecified".into(),
+            source: "check".into(),
+            detail: "check-failed".into(),
+            document_sha256: Digest([6; 32]),
+            order_key_sha256: Digest([7; 32]),
+            let_through: true,
+        }),
+        Event::OrderEnded(OrderEnded {
+            number: 1,
+            enrolment: enrolment(1),
+            attempt: 2,
+            certificate_sha256: Digest([3; 32]),
+            end: "carried-out".into(),
+            revoker: "lab".into(),
+            detail: "".into(),
         }),
         admin("by hand"),
         Event::Start(Start {

@@ -26,6 +26,12 @@ pub(crate) async fn answer(shared: Arc<Shared>, peer: Peer, question: AdminReque
         | AdminRequest::Checkpoint => {
             AdminReply::Refused { message: "serve does not answer this; ask verify or sign".into() }
         }
+        | AdminRequest::Orphans
+        | AdminRequest::Revoke { .. }
+        | AdminRequest::WithdrawOrders { .. }
+        | AdminRequest::FuseStatus
+        | AdminRequest::FuseReset { .. }
+        | AdminRequest::OrderKey
     }
 }
 

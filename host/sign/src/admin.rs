@@ -1,5 +1,5 @@
-//! What people may ask through the admin socket: to look, and to have a checkpoint written.
-//! Nothing that is signed and no limit can be changed from here.
+//! What people may ask through the admin socket: to look, to have a checkpoint written, and, two of
+//! them, to reset the revocation fuse. Nothing that is signed and no limit can be changed from here.
 
 use countersign_config::Mode;
 use countersign_ipc::{AdminReply, AdminRequest, EnrolmentId, Peer};
@@ -25,9 +25,18 @@ impl Process {
             }
             AdminRequest::Checkpoint => self.checkpoint_for(peer).await,
             AdminRequest::Requests { .. } | AdminRequest::Request { .. } => Err(ask("serve")),
-            AdminRequest::IssueChallenge { .. } | AdminRequest::Plugins | AdminRequest::Orders => {
-                Err(ask("verify"))
-            }
+            AdminRequest::FuseStatus => self.revocation_fuse().await.map(AdminReply::Facts),
+            AdminRequest::FuseReset { let_through, person } => self
+                .reset_revocation_fuse(peer, let_through, person.as_deref())
+                .await
+                .map(AdminReply::Facts),
+            AdminRequest::OrderKey => self.order_key_pem().map(AdminReply::Text),
+            AdminRequest::IssueChallenge { .. }
+            | AdminRequest::Plugins
+            | AdminRequest::Orders
+            | AdminRequest::Orphans
+            | AdminRequest::Revoke { .. }
+            | AdminRequest::WithdrawOrders { .. } => Err(ask("verify")),
         };
         answer.unwrap_or_else(|message| AdminReply::Refused { message })
     }
@@ -54,6 +63,7 @@ impl Process {
             "ea": {
                 "subject": certificate.subject(),
                 "certificate-sha256": hex::encode(self.countersigner.certificate_sha256()),
+            "revocation-fuse": self.revocation_fuse().await?,
                 "not-after": seconds(certificate.not_after()),
                 "token": self.countersigner.key().pool().token().description().label,
             },

@@ -33,6 +33,11 @@ impl Process {
                 }
                 self.done(taken)
             }
+            SignRequest::SignOrder(order) => self.sign_order(order).await,
+            SignRequest::OrderEnded(ended) => self.order_ended(ended).await,
+            SignRequest::OrdersWithdrawn { people, detail } => {
+                self.orders_withdrawn(&people, &detail).await
+            }
             SignRequest::Unsettled => match self.book.unsettled().await {
                 Ok(unsettled) => SignReply::Unsettled(unsettled),
                 Err(error) => self.unavailable(&error.into()),
@@ -171,7 +176,8 @@ impl Process {
     }
 }
 
-/// Only `serve` has signatures made and tells their outcomes.
+/// Only `serve` has signatures made and tells their outcomes; only `verify` has orders signed and tells
+/// their ends.
 fn may_ask(role: Role, request: &SignRequest) -> bool {
     match (role, request) {
         (
@@ -184,10 +190,22 @@ fn may_ask(role: Role, request: &SignRequest) -> bool {
             | SignRequest::Unsettled
             | SignRequest::Health,
         )
-        | (Role::Verify, SignRequest::Denied(_) | SignRequest::Order(_) | SignRequest::Health) => {
-            true
-        }
+        | (
+            Role::Verify,
+            SignRequest::Denied(_)
+            | SignRequest::Order(_)
+            | SignRequest::SignOrder(_)
+            | SignRequest::OrderEnded(_)
+            | SignRequest::OrdersWithdrawn { .. }
+            | SignRequest::Health,
+        ) => true,
         (
+            Role::Serve,
+            SignRequest::SignOrder(_)
+            | SignRequest::OrderEnded(_)
+            | SignRequest::OrdersWithdrawn { .. },
+        )
+        | (
             Role::Verify,
             SignRequest::Countersign { .. }
             | SignRequest::Outcome(_)

@@ -1,6 +1,7 @@
 //! Fourth step: what was signed becomes durable, together with its ledger entry; and what is
 //! known of every signature from then on.
 
+mod order;
 mod outcome;
 mod standing;
 
@@ -12,11 +13,13 @@ use countersign_store::rusqlite::{Connection, params};
 use countersign_store::{ColumnKey, ColumnKeyError, Store, StoreError};
 use zeroize::Zeroizing;
 
+pub(crate) use self::order::OrderTaken;
 pub(crate) use self::outcome::Taken;
 use self::standing::Found;
 use crate::clock::Clock;
 use crate::countersign::Signed;
 use crate::fuse::DAY;
+use crate::order::OrderKeyError;
 use crate::recheck::Admissible;
 use crate::refusal::Refused;
 use crate::seal::ProvenApproval;
@@ -77,6 +80,9 @@ pub(crate) enum BookError {
     /// The column key.
     #[error(transparent)]
     Column(#[from] ColumnKeyError),
+    /// The key of revocation orders.
+    #[error(transparent)]
+    OrderKey(#[from] OrderKeyError),
     /// Another signature of the enrolment became durable first; ours was thrown away.
     #[error("another signature of this enrolment became durable first; this one was thrown away")]
     Overtaken,
@@ -234,14 +240,15 @@ impl Book {
         self.store
             .read(|connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT enrolment, attempt, signed_at FROM signature
+                    "SELECT enrolment, attempt, profile, signed_at FROM signature
                      WHERE outcome IS NULL ORDER BY signed_at LIMIT ?1",
                 )?;
                 let rows = statement.query_map([MOST_UNSETTLED], |row| {
                     Ok(Unsettled {
                         enrolment: EnrolmentId(row.get(0)?),
                         attempt: row.get(1)?,
-                        signed_at: natural(row.get(2)?),
+                        profile: row.get(2)?,
+                        signed_at: natural(row.get(3)?),
                     })
                 })?;
                 Ok(rows.collect::<Result<_, _>>()?)

@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     fuse_blown: AtomicU64,
     denied: AtomicU64,
     ordered: AtomicU64,
+    orders_signed: AtomicU64,
+    orders_held: AtomicU64,
     outcomes: [AtomicU64; 4],
     /// By code; codes are constants of this program and of the profile's limits.
     refused: Mutex<BTreeMap<&'static str, u64>>,
@@ -63,6 +65,16 @@ impl Metrics {
         count(&self.ordered);
     }
 
+    /// A revocation order was signed.
+    pub(crate) fn order_signed(&self) {
+        count(&self.orders_signed);
+    }
+
+    /// The revocation fuse held an order.
+    pub(crate) fn order_held(&self) {
+        count(&self.orders_held);
+    }
+
     /// An attempt came to its end.
     pub(crate) fn outcome(&self, outcome: OutcomeKind) {
         let [issued, refused, withheld, abandoned] = &self.outcomes;
@@ -95,6 +107,8 @@ impl Process {
         text.counter("fuse_blown", "Signatures held back by the fuse", &metrics.fuse_blown);
         text.counter("denied", "Denials told by serve and verify", &metrics.denied);
         text.counter("orders", "Revocations ordered", &metrics.ordered);
+        text.counter("orders_signed", "Revocation orders signed", &metrics.orders_signed);
+        text.counter("orders_held", "Times an order was held by the fuse", &metrics.orders_held);
         let outcomes = OUTCOMES.iter().zip(&metrics.outcomes);
         text.family(
             "outcomes_total",

@@ -14,6 +14,7 @@ use crate::denials::Denials;
 use crate::fuse::{Blown, Fuse};
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
+use crate::order::Orders;
 use crate::readiness::{Readiness, Trouble};
 use crate::recheck::Rules;
 use crate::reconcile::Reconciliation;
@@ -38,6 +39,7 @@ pub(crate) struct Process {
     pub(crate) ledger: Ledger,
     pub(crate) countersigner: Countersigner,
     pub(crate) fuse: Fuse,
+    pub(crate) orders: Orders,
     pub(crate) denials: Denials,
     pub(crate) in_flight: InFlight,
     pub(crate) readiness: Readiness,
@@ -243,7 +245,10 @@ impl Process {
         let retry_after = match &error {
             BookError::Overtaken => 1,
             BookError::Store(store) if store.is_transient() => SOON,
-            BookError::Store(_) | BookError::Ledger(_) | BookError::Column(_) => LATER,
+            BookError::Store(_)
+            | BookError::Ledger(_)
+            | BookError::Column(_)
+            | BookError::OrderKey(_) => LATER,
         };
         Not::Now { retry_after, detail: error.to_string() }
     }
@@ -260,7 +265,7 @@ impl Process {
             BookError::Ledger(_) | BookError::Store(_) | BookError::Column(_) => {
                 self.readiness.set(Trouble::Store, error.to_string());
             }
-            BookError::Overtaken => tracing::error!(%error, "not kept"),
+            BookError::Overtaken | BookError::OrderKey(_) => tracing::error!(%error, "not kept"),
         }
     }
 

@@ -4,7 +4,7 @@ use countersign_ledger as ledger;
 use countersign_store::Migration;
 
 /// In order; what was released is never changed.
-pub(crate) const MIGRATIONS: &[Migration] = &[ledger::MIGRATION, SIGNATURES];
+pub(crate) const MIGRATIONS: &[Migration] = &[ledger::MIGRATION, SIGNATURES, ORDERS];
 
 /// The rules that must hold whatever the code does: one signature for each attempt, at most one
 /// of an enrolment without an outcome, and no signed octets left once the outcome is known.
@@ -49,5 +49,44 @@ const SIGNATURES: Migration = Migration {
             PRIMARY KEY (certificate_sha256, authority),
             FOREIGN KEY (enrolment, attempt) REFERENCES signature (enrolment, attempt)
         ) STRICT, WITHOUT ROWID;
+    ",
+};
+
+/// Revocation orders that were signed, and the fuse that holds them: once blown it stays so over a
+/// restart, until two people reset it.
+const ORDERS: Migration = Migration {
+    name: "sign-0002-orders",
+    sql: "
+        ALTER TABLE signature ADD COLUMN serial TEXT;
+
+        CREATE TABLE signed_order (
+            number             INTEGER PRIMARY KEY,
+            authority          TEXT NOT NULL,
+            certificate_sha256 BLOB NOT NULL CHECK (length(certificate_sha256) = 32),
+            enrolment          BLOB NOT NULL,
+            attempt            INTEGER NOT NULL,
+            document           BLOB NOT NULL,
+            signature          BLOB NOT NULL CHECK (length(signature) = 64),
+            ledger_index       INTEGER NOT NULL UNIQUE,
+            signed_at          INTEGER NOT NULL,
+            -- 0 for one that two people let through beyond the fuse.
+            counted            INTEGER NOT NULL,
+            result             TEXT CHECK (result IN ('carried-out', 'nothing-to-do', 'failed')),
+            ended_at           INTEGER,
+            UNIQUE (certificate_sha256, authority),
+            FOREIGN KEY (enrolment, attempt) REFERENCES signature (enrolment, attempt)
+        ) STRICT;
+        CREATE INDEX signed_order_by_time ON signed_order (signed_at) WHERE counted = 1;
+
+        CREATE TABLE revocation_fuse (
+            only_row          INTEGER PRIMARY KEY CHECK (only_row = 1),
+            blown_at          INTEGER,
+            blown_window      TEXT,
+            reset_after       INTEGER NOT NULL,
+            let_through       INTEGER NOT NULL CHECK (let_through >= 0),
+            let_through_until INTEGER NOT NULL,
+            CHECK ((blown_at IS NULL) = (blown_window IS NULL))
+        ) STRICT;
+        INSERT INTO revocation_fuse VALUES (1, NULL, NULL, 0, 0, 0);
     ",
 };

@@ -18,6 +18,7 @@ use countersign_keys::{
 use countersign_ledger::{self as ledger, CheckpointKey, CheckpointSettings, KeyError, Ledger};
 use countersign_profile::{Boundary, Certificate, NameConstraints};
 use countersign_store::{ColumnKey, Owner, Store};
+use zeroize::Zeroizing;
 
 pub use self::error::StartError;
 pub use self::gap::{Acceptance, Gap, accept_gap};
@@ -30,6 +31,7 @@ use crate::digest::sha256;
 use crate::fuse::Fuse;
 use crate::in_flight::InFlight;
 use crate::metrics::Metrics;
+use crate::order::{OrderKey, OrderKeyError, Orders};
 use crate::process::Process;
 use crate::readiness::Readiness;
 use crate::recheck::Rules;
@@ -73,8 +75,10 @@ pub(crate) fn doors(config: &Config) -> Result<Doors, StartError> {
         };
     }
     // Root, or an admin who becomes this user (`sudo -u`): who may do either could read the
-    // socket's process anyway.
+    // socket's process anyway. And people under their own names, where two are needed.
     let admin = PeerRules::new(lab).allow(Role::Admin, 0).allow(Role::Admin, own_uid());
+    let admin =
+        config.admin.uids().into_iter().fold(admin, |admin, uid| admin.allow(Role::Admin, uid));
     Ok(Doors { frames, admin })
 }
 
@@ -84,13 +88,20 @@ pub(crate) fn assemble(loaded: &Loaded, clock: Clock, room: Room) -> Result<Proc
     let lab = config.mode == Mode::Lab;
     let seals = Seals::new(approval_key(config)?);
     let checkpoint_key = checkpoint_key(config)?;
+    let order_key = order_key(config, &checkpoint_key)?;
     let (ea, chain, token_findings) = ea_key(config)?;
     let ca = authorities(config)?;
 
     let mut findings = loaded.findings.clone();
     findings.extend(token_findings);
     findings.extend(check_role_certificate(RoleKind::Ea, ea.certificate(), clock.system_time()));
-    let (others, own_keys) = own_keys(config, &ea, &checkpoint_key)?;
+    let (others, mut own_keys) = own_keys(config, &ea, &checkpoint_key)?;
+    if let Some(key) = &order_key {
+        if own_keys.contains(&key.public_sha256()) {
+            return Err(StartError::OrderKey(OrderKeyError::Shared("another role")));
+        }
+        own_keys.push(key.public_sha256());
+    }
     let mut roles = vec![(RoleKind::Ea, ea.public_key())];
     roles.extend(others.iter().map(|(role, certificate)| (*role, certificate.public_key())));
     findings.extend(check_distinct_keys(&roles));
@@ -139,6 +150,7 @@ pub(crate) fn assemble(loaded: &Loaded, clock: Clock, room: Room) -> Result<Proc
         ledger,
         countersigner,
         fuse,
+        orders: Orders::new(config, order_key),
         denials: Denials::new(caps),
         in_flight: InFlight::default(),
         readiness: Readiness::new(findings),
@@ -194,7 +206,7 @@ fn state_directory(path: &Path, mode: Mode) -> Result<PathBuf, StartError> {
 fn secret(
     reference: &countersign_config::SecretRef,
     setting: &'static str,
-) -> Result<zeroize::Zeroizing<Vec<u8>>, StartError> {
+) -> Result<Zeroizing<Vec<u8>>, StartError> {
     reference.read().map_err(|source| StartError::Secret { setting, source })
 }
 
@@ -209,17 +221,39 @@ fn approval_key(config: &Config) -> Result<ApprovalKey, StartError> {
 
 fn checkpoint_key(config: &Config) -> Result<CheckpointKey, StartError> {
     let bytes = secret(&config.sign.checkpoint.key, "sign.checkpoint.key")?;
-    let key = if bytes.first() == Some(&0x30) {
-        CheckpointKey::from_pkcs8(&bytes)
-    } else {
-        match der::pem::decode_vec(bytes.trim_ascii()) {
-            Ok(("PRIVATE KEY", pkcs8)) => {
-                CheckpointKey::from_pkcs8(&zeroize::Zeroizing::new(pkcs8))
-            }
-            _ => Err(KeyError::Kind("a PKCS#8 private key, PEM or DER")),
-        }
-    };
-    key.map_err(StartError::CheckpointKey)
+    let expected = || KeyError::Kind("a PKCS#8 private key, PEM or DER");
+    pkcs8(bytes)
+        .ok_or_else(expected)
+        .and_then(|pkcs8| CheckpointKey::from_pkcs8(&pkcs8))
+        .map_err(StartError::CheckpointKey)
+}
+
+/// The key of revocation orders, where there is a revoker.
+fn order_key(
+    config: &Config,
+    checkpoint_key: &CheckpointKey,
+) -> Result<Option<OrderKey>, StartError> {
+    let Some(order) = &config.sign.order else { return Ok(None) };
+    let bytes = secret(&order.key, "sign.order.key")?;
+    let key = pkcs8(bytes)
+        .ok_or(OrderKeyError::Kind)
+        .and_then(|pkcs8| OrderKey::from_pkcs8(&pkcs8))
+        .map_err(StartError::OrderKey)?;
+    if key.public_pem().trim() == checkpoint_key.verifying_key().to_pem().trim() {
+        return Err(StartError::OrderKey(OrderKeyError::Shared("checkpoints")));
+    }
+    Ok(Some(key))
+}
+
+/// A private key file's octets, PEM or DER, as DER.
+fn pkcs8(bytes: Zeroizing<Vec<u8>>) -> Option<Zeroizing<Vec<u8>>> {
+    if bytes.first() == Some(&0x30) {
+        return Some(bytes);
+    }
+    match der::pem::decode_vec(bytes.trim_ascii()) {
+        Ok(("PRIVATE KEY", pkcs8)) => Some(Zeroizing::new(pkcs8)),
+        _ => None,
+    }
 }
 
 /// The EA key, the chain to be sent with its certificate, and what its token says against it.

@@ -32,11 +32,13 @@ struct Told {
 }
 
 /// The row that an outcome or an order is about.
-struct Row {
-    profile: String,
+pub(super) struct Row {
+    pub(super) profile: String,
     spki_sha256: [u8; 32],
-    outcome: Option<String>,
-    certificate_sha256: Option<[u8; 32]>,
+    pub(super) outcome: Option<String>,
+    pub(super) certificate_sha256: Option<[u8; 32]>,
+    /// Missing where it was settled before serials were kept.
+    pub(super) serial: Option<String>,
 }
 
 impl Book {
@@ -139,6 +141,7 @@ fn settle_one(
     };
     let certificate_sha256 = told.as_ref().map(|told| told.sha256);
     let not_after = told.as_ref().and_then(|told| told.not_after).map(number);
+    let serial = told.and_then(|told| told.serial);
     let outcome = word(record.outcome);
     if let Some(known) = row.outcome {
         return Ok(if known == outcome && row.certificate_sha256 == certificate_sha256 {
@@ -162,13 +165,13 @@ fn settle_one(
             OutcomeKind::Abandoned => ledger::OutcomeKind::Abandoned,
         },
         certificate_sha256: certificate_sha256.map(Into::into),
-        serial: told.and_then(|told| told.serial).map(Into::into),
+        serial: serial.as_ref().map(Into::into),
         code: record.code.as_deref().map(Into::into),
     });
     ledger::append(tx, &event, now, lab)?;
     tx.prepare_cached(
         "UPDATE signature SET outcome = ?3, certificate_sha256 = ?4, not_after = ?5,
-             settled_at = ?6, cms = NULL
+             settled_at = ?6, serial = ?7, cms = NULL
          WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
     )?
     .execute(params![
@@ -177,20 +180,21 @@ fn settle_one(
         outcome,
         certificate_sha256,
         not_after,
-        number(now)
+        number(now),
+        serial
     ])?;
     Ok(Ok(Taken::Now))
 }
 
 impl Row {
-    fn of(
+    pub(super) fn of(
         connection: &Connection,
         enrolment: EnrolmentId,
         attempt: u32,
     ) -> Result<Option<Self>, BookError> {
         Ok(connection
             .prepare_cached(
-                "SELECT profile, spki_sha256, outcome, certificate_sha256 FROM signature
+                "SELECT profile, spki_sha256, outcome, certificate_sha256, serial FROM signature
                  WHERE enrolment = ?1 AND attempt = ?2",
             )?
             .query_row(params![enrolment.0, attempt], |row| {
@@ -199,6 +203,7 @@ impl Row {
                     spki_sha256: row.get(1)?,
                     outcome: row.get(2)?,
                     certificate_sha256: row.get(3)?,
+                    serial: row.get(4)?,
                 })
             })
             .optional()?)
@@ -258,10 +263,10 @@ fn word(outcome: OutcomeKind) -> &'static str {
     }
 }
 
-fn unknown() -> Refused {
+pub(super) fn unknown() -> Refused {
     Refused::new("unknown-enrolment", "nothing was signed for this enrolment and attempt")
 }
 
-fn other_profile() -> Refused {
+pub(super) fn other_profile() -> Refused {
     Refused::new("profile-differs", "the signature was made for another profile")
 }

@@ -104,6 +104,9 @@ impl Last {
                 "SELECT attempt, profile, info_sha256, outcome, cms, not_after, EXISTS (
                      SELECT 1 FROM revocation_order AS o
                      WHERE o.certificate_sha256 = signature.certificate_sha256
+                 ) OR EXISTS (
+                     SELECT 1 FROM signed_order AS o
+                     WHERE o.certificate_sha256 = signature.certificate_sha256
                  ) FROM signature
                  WHERE enrolment = ?1 ORDER BY attempt DESC LIMIT 1",
             )?

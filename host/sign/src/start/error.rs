@@ -9,6 +9,7 @@ use countersign_store::{ColumnKeyError, StoreError};
 
 use crate::certificate_file::CertificateFileError;
 use crate::cms::ReadBackError;
+use crate::order::OrderKeyError;
 
 /// Why the process does not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,9 @@ pub enum StartError {
     /// The checkpoint key.
     #[error("sign.checkpoint.key: {0}")]
     CheckpointKey(KeyError),
+    /// The key of revocation orders.
+    #[error("sign.order.key: {0}")]
+    OrderKey(OrderKeyError),
     /// A file of certificates.
     #[error(transparent)]
     CertificateFile(#[from] CertificateFileError),

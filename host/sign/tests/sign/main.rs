@@ -12,6 +12,7 @@ mod halts;
 mod life;
 mod limits;
 mod linked;
+mod orders;
 mod outcome;
 mod stolen_serve;
 mod support;

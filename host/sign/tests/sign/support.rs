@@ -76,6 +76,7 @@ pub(crate) struct Options {
     pub(crate) issuing: &'static str,
     pub(crate) verifiers: &'static str,
     pub(crate) fuse: (u32, u32, u32),
+    pub(crate) revocation_fuse: (u32, u32, u32),
     pub(crate) denials_per_source: u32,
     pub(crate) max_validity: &'static str,
 }
@@ -87,6 +88,7 @@ impl Default for Options {
             issuing: "issuing",
             verifiers: r#""one-time-password""#,
             fuse: (1000, 2000, 10_000),
+            revocation_fuse: (10, 50, 200),
             denials_per_source: 1000,
             max_validity: "398d",
         }
@@ -119,7 +121,9 @@ impl Installation {
             fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         }
         CheckpointKey::create_file(&path.join("secrets/checkpoint.key")).unwrap();
+        CheckpointKey::create_file(&path.join("secrets/order.key")).unwrap();
         let (minute, hour, day) = options.fuse;
+        let (order_minute, order_hour, order_day) = options.revocation_fuse;
         let config = format!(
             r#"
 mode = "lab"
@@ -141,6 +145,8 @@ state = "sign"
 column-key = "file:secrets/sign-column.key"
 checkpoint = {{ key = "file:secrets/checkpoint.key", file = "checkpoints/ledger" }}
 fuse = {{ per-minute = {minute}, per-hour = {hour}, per-day = {day} }}
+revocation-fuse = {{ per-minute = {order_minute}, per-hour = {order_hour}, per-day = {order_day} }}
+order = {{ key = "file:secrets/order.key" }}
 [sign.keys]
 ea = {{ certificate = "{pki}/{ea}.pem", key = "file:{pki}/{ea}.key" }}
 [approval]
@@ -422,6 +428,10 @@ impl Running {
             AdminReply::Facts(facts) => facts,
             other => panic!("{other:?}"),
         }
+    }
+
+    pub(crate) async fn admin_reply(&self, request: AdminRequest) -> AdminReply {
+        self.admin.call(&request, SOON).await.unwrap()
     }
 
     pub(crate) async fn refused_question(&self, request: AdminRequest) -> String {
