@@ -17,8 +17,8 @@ mod paths;
 mod plugin;
 mod problem;
 mod profile;
-mod rules;
 mod revoker;
+mod rules;
 mod schema;
 mod secret;
 mod serve;
@@ -31,8 +31,8 @@ mod verify;
 
 pub use countersign_keys::{Finding, Mode, Severity};
 
-pub use authority::{
 pub use admin::{AdminSettings, Person};
+pub use authority::{
     Authentication, AuthorityKind, AuthoritySettings, ClientCertificate, UsernameToken,
 };
 pub use config::{ApprovalSettings, Config, Sockets};
@@ -50,9 +50,9 @@ pub use plugin::host::{AddressRange, GrantedHost, GrantedName, HostPattern};
 pub use plugin::{Grants, PluginClientCertificate, PluginHttp, PluginLimits, PluginSettings};
 pub use problem::Problem;
 pub use profile::{AcceptSettings, DenialCaps, ProfileSettings, Verifiers};
+pub use revoker::{RevocationSettings, RevokerKind, RevokerListener, RevokerSettings};
 pub use schema::schema;
 pub use secret::{SecretError, SecretRef};
-pub use revoker::{RevocationSettings, RevokerKind, RevokerListener, RevokerSettings};
 pub use serve::{
     Listen, ServeBudgets, ServeKeys, ServeLimits, ServeSettings, SourceHeader, TlsSettings,
 };

@@ -60,12 +60,12 @@ pub struct Grants {
     pub secrets: Vec<String>,
     /// Vouch for a whole request `exactly-as-requested`, without knowing its names.
     pub exactly_as_requested: bool,
+    /// Have certificates revoked that were issued under its profiles; needs a [revoker.NAME].
+    pub revocation: bool,
 }
 
 /// `[plugin.NAME.http]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-    /// Have certificates revoked that were issued under its profiles; needs a [revoker.NAME].
-    pub revocation: bool,
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PluginHttp {
     /// The only roots that its hosts' certificates may chain to, PEM. For public services, the

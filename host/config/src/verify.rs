@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::mdm::MdmSettings;
-use crate::secret::SecretRef;
 use crate::revoker::{RevocationSettings, RevokerListener};
+use crate::secret::SecretRef;
 use crate::user::User;
 use crate::value::LoopbackAddress;
 
@@ -27,16 +27,16 @@ pub struct VerifySettings {
     pub column_key: SecretRef,
     /// Where device managements fetch challenges; without it there is no such listener.
     pub mdm: Option<MdmSettings>,
-    /// Bounds of the sandbox as a whole.
-    #[serde(default)]
-    pub sandbox: SandboxSettings,
-}
-
     /// Where revokers pull orders; without it there is no such listener.
     pub revoker: Option<RevokerListener>,
     /// Revocations by hand.
     #[serde(default)]
     pub revocation: RevocationSettings,
+    /// Bounds of the sandbox as a whole.
+    #[serde(default)]
+    pub sandbox: SandboxSettings,
+}
+
 /// `[verify.sandbox]`: bounds of all plug-ins together; each has its own in
 /// `[plugin.NAME.limits]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

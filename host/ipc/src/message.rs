@@ -147,15 +147,6 @@ pub enum SignRequest {
     Denied(DenialRecord),
     /// A certificate that must be revoked, for the ledger.
     Order(RevocationOrder),
-    /// Signatures without an outcome. From `serve` only, at start.
-    Unsettled,
-    /// Is the process well?
-    Health,
-}
-
-/// What `sign` answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
     /// Sign a revocation order for the revoker. From `verify` only.
     SignOrder(OrderToSign),
     /// What became of a signed order. From `verify` only; at least once.
@@ -167,11 +158,28 @@ pub enum SignRequest {
         /// Which orders.
         detail: String,
     },
+    /// Signatures without an outcome. From `serve` only, at start.
+    Unsettled,
+    /// Is the process well?
+    Health,
+}
+
+/// What `sign` answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SignReply {
     /// The signed message; ledger entry and these octets are durable.
     Countersigned {
         /// CMS SignedData over the untouched PKCS#10.
         cms: Bytes,
+    },
+    /// Answer to [`SignRequest::SignOrder`]: ledger entry and these octets are durable.
+    OrderSigned(SignedOrder),
+    /// Answer to [`SignRequest::SignOrder`]: the revocation fuse has blown, and holds until two
+    /// people reset it.
+    OrderHeld {
+        /// For the log.
+        detail: String,
     },
     /// Not signed, and asking again with the same seal will not help.
     Refused {
@@ -182,14 +190,6 @@ pub enum SignReply {
     Unavailable {
         /// Seconds until asking again makes sense.
         retry_after: u32,
-    /// Answer to [`SignRequest::SignOrder`]: ledger entry and these octets are durable.
-    OrderSigned(SignedOrder),
-    /// Answer to [`SignRequest::SignOrder`]: the revocation fuse has blown, and holds until two
-    /// people reset it.
-    OrderHeld {
-        /// For the log.
-        detail: String,
-    },
         /// For the log.
         detail: String,
     },
@@ -325,33 +325,6 @@ pub enum AdminRequest {
     Plugins,
     /// Revocation orders not carried out. `verify`.
     Orders,
-    /// Ledger entries, oldest first. `sign`.
-    Ledger {
-        /// First index.
-        from: u64,
-        /// At most so many, up to 1000.
-        limit: u32,
-        /// Only those that name this enrolment.
-        enrolment: Option<EnrolmentId>,
-    },
-    /// Write a checkpoint now and return it. `sign`.
-    Checkpoint,
-}
-
-/// What a process answers a person.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum AdminReply {
-    /// Facts, in the shape that the command's `--format json` prints.
-    Facts(serde_json::Value),
-    /// A fresh challenge. Shown once; only its MAC is kept.
-    Challenge {
-        /// The challenge.
-        text: Zeroizing<String>,
-        /// When it dies, seconds since 1970 UTC.
-        expires_at: u64,
-    },
-    /// Plain text, such as metrics or a checkpoint.
     /// Orders that came to nothing, and certificates of devices that their management no longer
     /// knows. `verify`.
     Orphans,
@@ -384,6 +357,33 @@ pub enum AdminReply {
     },
     /// The public half of the key that signs revocation orders, PEM. `sign`.
     OrderKey,
+    /// Ledger entries, oldest first. `sign`.
+    Ledger {
+        /// First index.
+        from: u64,
+        /// At most so many, up to 1000.
+        limit: u32,
+        /// Only those that name this enrolment.
+        enrolment: Option<EnrolmentId>,
+    },
+    /// Write a checkpoint now and return it. `sign`.
+    Checkpoint,
+}
+
+/// What a process answers a person.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AdminReply {
+    /// Facts, in the shape that the command's `--format json` prints.
+    Facts(serde_json::Value),
+    /// A fresh challenge. Shown once; only its MAC is kept.
+    Challenge {
+        /// The challenge.
+        text: Zeroizing<String>,
+        /// When it dies, seconds since 1970 UTC.
+        expires_at: u64,
+    },
+    /// Plain text, such as metrics or a checkpoint.
     Text(String),
     /// Not done.
     Refused {

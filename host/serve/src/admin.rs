@@ -22,16 +22,16 @@ pub(crate) async fn answer(shared: Arc<Shared>, peer: Peer, question: AdminReque
         AdminRequest::IssueChallenge { .. }
         | AdminRequest::Plugins
         | AdminRequest::Orders
-        | AdminRequest::Ledger { .. }
-        | AdminRequest::Checkpoint => {
-            AdminReply::Refused { message: "serve does not answer this; ask verify or sign".into() }
-        }
         | AdminRequest::Orphans
         | AdminRequest::Revoke { .. }
         | AdminRequest::WithdrawOrders { .. }
         | AdminRequest::FuseStatus
         | AdminRequest::FuseReset { .. }
         | AdminRequest::OrderKey
+        | AdminRequest::Ledger { .. }
+        | AdminRequest::Checkpoint => {
+            AdminReply::Refused { message: "serve does not answer this; ask verify or sign".into() }
+        }
     }
 }
 

@@ -59,11 +59,11 @@ impl Process {
                 "last-checkpoint": self.ledger.last_checkpoint(),
             },
             "fuse": self.fuse.fill(),
+            "revocation-fuse": self.revocation_fuse().await?,
             "unsettled": unsettled,
             "ea": {
                 "subject": certificate.subject(),
                 "certificate-sha256": hex::encode(self.countersigner.certificate_sha256()),
-            "revocation-fuse": self.revocation_fuse().await?,
                 "not-after": seconds(certificate.not_after()),
                 "token": self.countersigner.key().pool().token().description().label,
             },

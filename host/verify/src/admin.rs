@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::decision::Verifiers;
 use crate::issuing::{Asked, Issued, NotIssued};
-use crate::{outbox, outcome};
+use crate::orders::Target;
+use crate::outbox;
 
 /// Answers one question.
 pub(crate) async fn answer(
@@ -19,10 +20,19 @@ pub(crate) async fn answer(
         AdminRequest::Status => status(verifiers).await,
         AdminRequest::Metrics => AdminReply::Text(metrics(verifiers)),
         AdminRequest::Plugins => AdminReply::Facts(plugins(verifiers)),
-        AdminRequest::Orders => match outcome::open_orders(&verifiers.store).await {
-            Ok(orders) => AdminReply::Facts(orders),
-            Err(error) => AdminReply::Refused { message: error.to_string() },
-        },
+        AdminRequest::Orders => facts(verifiers.orders.open().await),
+        AdminRequest::Orphans => facts(verifiers.orders.orphans().await),
+        AdminRequest::Revoke { serial, device_id, reason, person } => {
+            match Target::read(serial, device_id) {
+                Ok(target) => facts(
+                    verifiers.orders.revoke(peer, &target, &reason, person.as_deref(), now).await,
+                ),
+                Err(message) => AdminReply::Refused { message },
+            }
+        }
+        AdminRequest::WithdrawOrders { plugin, person } => {
+            facts(verifiers.orders.withdraw(peer, plugin, person.as_deref()).await)
+        }
         AdminRequest::IssueChallenge { profile, names, device_id, ttl } => {
             let asked = read_names(&names).map(|names| Asked {
                 profile,
@@ -43,9 +53,19 @@ pub(crate) async fn answer(
         AdminRequest::Requests { .. }
         | AdminRequest::Request { .. }
         | AdminRequest::Ledger { .. }
-        | AdminRequest::Checkpoint => {
+        | AdminRequest::Checkpoint
+        | AdminRequest::FuseStatus
+        | AdminRequest::FuseReset { .. }
+        | AdminRequest::OrderKey => {
             AdminReply::Refused { message: "verify does not answer this; ask serve or sign".into() }
         }
+    }
+}
+
+fn facts(answer: Result<serde_json::Value, impl ToString>) -> AdminReply {
+    match answer {
+        Ok(facts) => AdminReply::Facts(facts),
+        Err(error) => AdminReply::Refused { message: error.to_string() },
     }
 }
 
@@ -77,6 +97,7 @@ async fn status(verifiers: &Verifiers) -> AdminReply {
         "profiles": verifiers.profiles.keys().collect::<Vec<_>>(),
         "plugins": plugins(verifiers),
         "outcomes": outbox::facts(verifiers).await,
+        "orders": verifiers.orders.counts().await.unwrap_or_default(),
         "config-digest": hex::encode(verifiers.config_digest),
     }))
 }

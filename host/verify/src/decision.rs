@@ -23,6 +23,7 @@ use crate::challenges::{self, Challenges, Redemption};
 use crate::counters::Counters;
 use crate::denials::Denials;
 use crate::kv::{self, Kv, Written};
+use crate::orders::Orders;
 use crate::renewal::{NotValid, Renewals, Validated};
 use crate::{certificate, names, outbox, question};
 
@@ -63,6 +64,7 @@ pub(crate) struct Verifiers {
     /// Wakes the outbox.
     pub(crate) outcomes_came: Notify,
     pub(crate) renewals: Renewals,
+    pub(crate) orders: Arc<Orders>,
 }
 
 /// Why a request is not approved now.

@@ -4,7 +4,6 @@
 use countersign_ipc::{Bytes, OutcomeKind, OutcomeRecord, RevocationOrder};
 use countersign_store::rusqlite::{Transaction, params};
 use countersign_store::{Store, StoreError};
-use serde_json::{Value, json};
 
 use crate::orders::{self, NewOrder, Reason, Source};
 use crate::{challenges, outbox};
@@ -70,30 +69,4 @@ pub(crate) async fn keep_order(
         source: Source::Check { code: order.reason },
     };
     store.write(move |tx| orders::place(tx, &order, now).map(|_| ())).await
-}
-
-/// Orders that nobody carried out, oldest first.
-pub(crate) async fn open_orders(store: &Store) -> Result<Value, StoreError> {
-    store
-        .read(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT certificate_sha256, authority, serial, enrolment, attempt, profile, reason,
-                    ordered
-                 FROM revocation_order WHERE final = 0 ORDER BY ordered LIMIT 1000",
-            )?;
-            let rows = statement.query_map([], |row| {
-                Ok(json!({
-                    "certificate-sha256": hex::encode(row.get::<_, Vec<u8>>(0)?),
-                    "authority": row.get::<_, String>(1)?,
-                    "serial": row.get::<_, String>(2)?,
-                    "enrolment": hex::encode(row.get::<_, Vec<u8>>(3)?),
-                    "attempt": row.get::<_, u32>(4)?,
-                    "profile": row.get::<_, String>(5)?,
-                    "reason": row.get::<_, String>(6)?,
-                    "ordered": row.get::<_, i64>(7)?,
-                }))
-            })?;
-            Ok(Value::Array(rows.collect::<Result<_, _>>()?))
-        })
-        .await
 }

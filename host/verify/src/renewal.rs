@@ -261,7 +261,8 @@ async fn delivered(
         .read(move |connection| {
             let ordered: Option<String> = connection
                 .prepare_cached(
-                    "SELECT reason FROM revocation_order WHERE certificate_sha256 = ?1",
+                    "SELECT reason FROM revocation_order
+                     WHERE certificate_sha256 = ?1 AND state <> 'withdrawn'",
                 )?
                 .query_row(params![certificate_sha256], |row| row.get(0))
                 .optional()?;

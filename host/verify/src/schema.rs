@@ -120,6 +120,7 @@ pub(crate) const SCHEMA: &[Migration] = &[
     ALTER TABLE revocation_order ADD COLUMN signature BLOB;
     -- From the revoker: how often it tried, its last word, and whether that is the end.
     ALTER TABLE revocation_order ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE revocation_order ADD COLUMN revoker TEXT;
     ALTER TABLE revocation_order ADD COLUMN result TEXT;
     ALTER TABLE revocation_order ADD COLUMN final INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE revocation_order ADD COLUMN next_try INTEGER NOT NULL DEFAULT 0;

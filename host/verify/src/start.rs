@@ -24,6 +24,7 @@ use crate::decision::{Installed, Verifiers};
 use crate::denials::Denials;
 use crate::kv::{self, Kv};
 use crate::mdm::{self, Mdm};
+use crate::orders::{self, Orders};
 use crate::renewal::Renewals;
 use crate::schema::SCHEMA;
 use crate::{admin, logging, outbox, outcome};
@@ -110,6 +111,11 @@ async fn verify(loaded: &Loaded) -> Result<(), StartError> {
         _ => None,
     };
 
+    let revoker = match &config.verify.revoker {
+        Some(settings) => Some(orders::Listener::bind(settings).await?),
+        None => None,
+    };
+
     let (stop, stopped) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     let server = Server::new(frame_listener, peer_rules(config)?, loaded.digest);
@@ -124,6 +130,9 @@ async fn verify(loaded: &Loaded) -> Result<(), StartError> {
     let rules = PeerRules::new(config.mode == Mode::Lab)
         .allow(Role::Admin, 0)
         .allow_own_in_lab(Role::Admin);
+    // People under their own names, where two are needed.
+    let people = config.admin.uids();
+    let rules = people.into_iter().fold(rules, |rules, uid| rules.allow(Role::Admin, uid));
     let server = Server::new(admin_listener, rules, loaded.digest);
     let for_admin = Arc::clone(&verifiers);
     tasks.spawn(server.run(
@@ -143,6 +152,13 @@ async fn verify(loaded: &Loaded) -> Result<(), StartError> {
         }
         tasks.spawn(listener.serve(mdm, stopped.clone()));
     }
+    if let Some(listener) = revoker {
+        if let Some(listen) = listener.address() {
+            tracing::info!(%listen, "serving revokers");
+        }
+        tasks.spawn(listener.serve(Arc::clone(&verifiers.orders), stopped.clone()));
+    }
+    tasks.spawn(orders::run(Arc::clone(&verifiers.orders), stopped.clone()));
     tasks.spawn(outbox::run(Arc::clone(&verifiers), stopped.clone()));
     tasks.spawn(sweep(verifiers.store.clone(), stopped));
     tracing::info!(
@@ -250,6 +266,7 @@ async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {
         .map_err(StartError::of("the database"))?;
     let plugins = install(config).await?;
     let sign = Client::new(&config.sockets.sign(), Role::Verify, loaded.digest);
+    let orders = Arc::new(Orders::new(config, store.clone(), sign.clone()));
     Ok(Verifiers {
         profiles: config.profile.clone(),
         plugins,
@@ -260,6 +277,7 @@ async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {
         approval_key,
         approval_lifetime: config.approval.lifetime_seconds.into(),
         config_digest: loaded.digest,
+        orders,
         denials: Denials::to(sign),
         counters: Counters::default(),
         outcomes_came: Notify::new(),

@@ -138,7 +138,7 @@ async fn connection(
 
 /// Names of the certificate that the handshake accepted. One that our own reader cannot read carries
 /// none.
-fn certificate_names(stream: &TlsStream<TcpStream>) -> Option<Vec<Name>> {
+pub(crate) fn certificate_names(stream: &TlsStream<TcpStream>) -> Option<Vec<Name>> {
     let certificate = stream.get_ref().1.peer_certificates()?.first()?;
     Some(names_of(certificate).unwrap_or_default())
 }
@@ -187,7 +187,7 @@ fn acceptor(settings: &MdmSettings) -> Result<TlsAcceptor, StartError> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartError> {
     let certificates = CertificateDer::pem_file_iter(path)
         .map_err(StartError::of(path.display()))?
         .collect::<Result<Vec<_>, _>>()

@@ -35,7 +35,7 @@ use rustls::pki_types::pem::PemObject as _;
 use tokio::sync::Semaphore;
 
 use self::credentials::Credentials;
-pub(crate) use self::listener::Listener;
+pub(crate) use self::listener::{Listener, certificate_names, certificates};
 use self::throttle::Throttle;
 use crate::decision::Verifiers;
 use crate::start::StartError;
