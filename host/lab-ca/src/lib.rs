@@ -6,10 +6,13 @@
 //! error codes. A template can be told to misbehave ([`Misbehaviour`]), so that tests read like a
 //! story.
 //!
+//! Its revoke agent ([`Agent`]) pulls signed revocation orders and carries them out.
+//!
 //! It listens on loopback only, keeps its key in a file, and shares no code with the connector in
 //! `host/authority` or the writer in `host/sign`: what both sides agree on, they agree on twice.
 //! Production code never links it.
 
+mod agent;
 mod certificate;
 mod cmc;
 mod countersigned;
@@ -18,6 +21,7 @@ mod decide;
 mod directory;
 mod error;
 mod key;
+mod order;
 mod request;
 mod role;
 mod serve;
@@ -33,10 +37,12 @@ use crate::certificate::{Issuer, Subject};
 use crate::directory::Directory;
 use crate::request::Request;
 
+pub use crate::agent::{Agent, Report};
 pub use crate::decide::Refusal;
 pub use crate::directory::{Options, User};
 pub use crate::error::LabCaError;
 pub use crate::key::Algorithm;
+pub use crate::order::OrderKey;
 pub use crate::role::Role;
 pub use crate::serve::Serving;
 pub use crate::state::{CertificateRecord, Origin, RequestRecord, RequestState, Revocation};

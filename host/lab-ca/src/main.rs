@@ -1,5 +1,8 @@
 //! `countersign-lab-ca`: the lab CA on the command line.
 
+#[path = "main/agent.rs"]
+mod agent;
+
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -107,6 +110,8 @@ enum Command {
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=10))]
         reason: u8,
     },
+    /// Pull signed revocation orders, carry them out, say what became of them.
+    RevokeAgent(Box<agent::Arguments>),
     /// Print the revocation list (PEM).
     Crl {
         /// The CA's directory.
@@ -166,6 +171,7 @@ fn run(command: Command) -> Result<(), LabCaError> {
         Command::Revoke { directory, serial, reason } => {
             LabCa::open(&directory)?.revoke(&serial, reason)
         }
+        Command::RevokeAgent(arguments) => agent::run(*arguments),
         Command::Crl { directory } => print(&pem("X509 CRL", &LabCa::open(&directory)?.crl()?)?),
     }
 }
