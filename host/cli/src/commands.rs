@@ -3,12 +3,15 @@
 pub(crate) mod challenge;
 pub(crate) mod config;
 pub(crate) mod enrol;
+pub(crate) mod fuse;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod mdm;
 pub(crate) mod orders;
 pub(crate) mod plugin;
 pub(crate) mod request;
+pub(crate) mod revoke;
+pub(crate) mod revoker;
 pub(crate) mod scep;
 pub(crate) mod status;
 
@@ -24,4 +27,12 @@ pub(crate) struct ConfigArgument {
     /// The config file.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub(crate) config: PathBuf,
+}
+
+/// Who asks, where two people are needed and the lab has one user for all.
+#[derive(Debug, Args)]
+pub(crate) struct PersonArgument {
+    /// In the lab only, where all are one user: the name you go by. Elsewhere your user says it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) person: Option<String>,
 }

@@ -1,4 +1,7 @@
-//! `countersign orders list`: certificates that must be revoked and are not yet.
+//! `countersign orders list|orphans|withdraw`: certificates that must be revoked and are not yet.
+
+mod orphans;
+mod withdraw;
 
 use clap::{Args, Subcommand};
 use countersign_ipc::AdminRequest;
@@ -18,10 +21,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(List),
+    Orphans(orphans::Orphans),
+    Withdraw(withdraw::Withdraw),
 }
 
-/// List the certificates that must be revoked and are not: until a revoker is set, by hand on the
-/// CA.
+/// List the certificates that must be revoked and are not. Without a revoker, revoke them by hand on
+/// the CA.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  countersign orders list --format json")]
 struct List {
@@ -33,7 +38,14 @@ struct List {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Command::List(list) = arguments.command;
+    match arguments.command {
+        Command::List(list) => show_list(&list),
+        Command::Orphans(orphans) => orphans::run(&orphans),
+        Command::Withdraw(withdraw) => withdraw::run(withdraw),
+    }
+}
+
+fn show_list(list: &List) -> Result<(), Failure> {
     let loaded = admin::load(&list.config.config)?;
     let facts = admin::facts(&loaded, Process::Verify, &AdminRequest::Orders)?;
     match list.format {
@@ -44,10 +56,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
                 output::line("no open orders");
                 return Ok(());
             }
-            let mut table = Table::new(&["ordered", "authority", "serial", "reason", "profile"]);
+            let mut table =
+                Table::new(&["ordered", "state", "authority", "serial", "reason", "profile"]);
             for order in orders {
                 table.row(vec![
                     output::moment(order, "ordered"),
+                    output::fact(order, "state"),
                     output::fact(order, "authority"),
                     output::fact(order, "serial"),
                     output::fact(order, "reason"),

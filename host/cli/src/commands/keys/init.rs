@@ -127,7 +127,7 @@ fn make_secret(secret: &Secret<'_>) -> Result<(), Failure> {
         Kind::Random | Kind::SharedRandom => {
             secret_file::create_random(path).map_err(|error| failed(&error))?;
         }
-        Kind::CheckpointKey => {
+        Kind::SigningKey => {
             CheckpointKey::create_file(path).map_err(|error| failed(&error))?;
         }
     }

@@ -20,8 +20,8 @@ pub(super) enum Kind {
     Random,
     /// 32 random bytes that `verify` and `sign` share.
     SharedRandom,
-    /// The P-256 key that signs checkpoints.
-    CheckpointKey,
+    /// A P-256 key: of checkpoints, of revocation orders.
+    SigningKey,
 }
 
 /// A secret.
@@ -48,9 +48,14 @@ pub(super) fn role_keys(config: &Config) -> Vec<RoleKey<'_>> {
     keys
 }
 
-pub(super) fn secrets(config: &Config) -> [Secret<'_>; 6] {
+pub(super) fn secrets(config: &Config) -> Vec<Secret<'_>> {
     let random = |setting, reference| Secret { setting, reference, kind: Kind::Random };
-    [
+    let order_key = config.sign.order.as_ref().map(|order| Secret {
+        setting: "sign.order.key",
+        reference: &order.key,
+        kind: Kind::SigningKey,
+    });
+    let mut secrets = vec![
         Secret {
             setting: "approval.key",
             reference: &config.approval.key,
@@ -63,7 +68,9 @@ pub(super) fn secrets(config: &Config) -> [Secret<'_>; 6] {
         Secret {
             setting: "sign.checkpoint.key",
             reference: &config.sign.checkpoint.key,
-            kind: Kind::CheckpointKey,
+            kind: Kind::SigningKey,
         },
-    ]
+    ];
+    secrets.extend(order_key);
+    secrets
 }

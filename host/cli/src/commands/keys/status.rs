@@ -189,11 +189,11 @@ fn key_on_token(
 fn secret_state(secret: &Secret<'_>) -> SecretState {
     let read = match secret.kind {
         Kind::SharedRandom => secret.reference.read_shared(),
-        Kind::Random | Kind::CheckpointKey => secret.reference.read(),
+        Kind::Random | Kind::SigningKey => secret.reference.read(),
     };
     let problem = match read {
         Err(error) => Some(error.to_string()),
-        Ok(bytes) if secret.kind != Kind::CheckpointKey && bytes.len() != 32 => Some(format!(
+        Ok(bytes) if secret.kind != Kind::SigningKey && bytes.len() != 32 => Some(format!(
             "it holds {} bytes, expected 32 random ones; remove it, then `countersign keys init`",
             bytes.len()
         )),
