@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Plugin(commands::plugin::Arguments),
     Keys(commands::keys::Arguments),
     Challenge(commands::challenge::Arguments),
+    Device(commands::device::Arguments),
     Mdm(commands::mdm::Arguments),
     Orders(commands::orders::Arguments),
     Revoke(commands::revoke::Arguments),

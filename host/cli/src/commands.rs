@@ -2,6 +2,7 @@
 
 pub(crate) mod challenge;
 pub(crate) mod config;
+pub(crate) mod device;
 pub(crate) mod enrol;
 pub(crate) mod fuse;
 pub(crate) mod keys;

@@ -45,6 +45,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Plugin(arguments) => commands::plugin::run(arguments),
         Command::Keys(arguments) => commands::keys::run(arguments),
         Command::Challenge(arguments) => commands::challenge::run(arguments),
+        Command::Device(arguments) => commands::device::run(arguments),
         Command::Mdm(arguments) => commands::mdm::run(arguments),
         Command::Orders(arguments) => commands::orders::run(arguments),
         Command::Revoke(arguments) => commands::revoke::run(arguments),

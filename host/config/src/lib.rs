@@ -9,6 +9,7 @@
 
 mod admin;
 mod authority;
+mod challenges;
 mod config;
 mod load;
 mod locality;
@@ -35,6 +36,7 @@ pub use admin::{AdminSettings, Person};
 pub use authority::{
     Authentication, AuthorityKind, AuthoritySettings, ClientCertificate, UsernameToken,
 };
+pub use challenges::ChallengeSettings;
 pub use config::{ApprovalSettings, Config, Sockets};
 pub use load::Loaded;
 pub use locality::check_authority_locality;

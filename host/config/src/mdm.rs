@@ -1,5 +1,5 @@
-//! `[verify.mdm]`: where device managements fetch challenges. Always TLS: there is no key that
-//! would turn it off (rows 8 and 65).
+//! `[verify.mdm]`: where device managements fetch challenges and post events. Always TLS: there is no
+//! key that would turn it off (rows 8 and 65).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::secret::SecretRef;
-use crate::value::{BadValue, string_value};
+use crate::value::{BadValue, read_sha256, string_value};
 
 /// `[verify.mdm]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -38,7 +38,7 @@ pub struct MdmSettings {
     /// Pages like NDES's by URL path: `[verify.mdm.page."/certsrv/mscep_admin/"]`.
     #[serde(default)]
     pub page: BTreeMap<String, PageSettings>,
-    /// Who may fetch challenges, by a name for ledger and log.
+    /// Who may fetch challenges or post events, by a name for ledger and log.
     #[serde(default)]
     pub credential: BTreeMap<String, MdmCredential>,
 }
@@ -102,10 +102,15 @@ pub enum PageEncoding {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct MdmCredential {
     /// The profiles that it may fetch challenges for, and nothing else.
+    #[serde(default)]
     pub profiles: Vec<String>,
-    /// Challenges that it may fetch in an hour.
+    /// The plug-ins whose events it may post, at `/event/NAME`. A credential of its own for each kind
+    /// of call is the safer way: who can have challenges made need not be able to revoke.
+    #[serde(default)]
+    pub events: Vec<String>,
+    /// Challenges that it may fetch in an hour; needed where it has profiles.
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub quota_per_hour: u32,
+    pub quota_per_hour: Option<u32>,
     /// How it shows who it is.
     pub authentication: CredentialProof,
 }
@@ -202,19 +207,15 @@ impl FromStr for TokenDigest {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let mut digest = [0u8; 32];
-        text.strip_prefix("sha256:")
-            .filter(|hexadecimal| hex::decode_to_slice(hexadecimal, &mut digest).is_ok())
-            .map(|_| Self(digest))
-            .ok_or_else(|| {
-                // The text is not repeated: it may be the token itself.
-                BadValue::new(
-                    "bad-token-digest",
-                    "this is not a token's digest",
-                    "write `sha256:` and 64 hexadecimal digits, as `countersign mdm new-token` \
-                     prints them; the token itself is never written here",
-                )
-            })
+        read_sha256(text).map(Self).ok_or_else(|| {
+            // The text is not repeated: it may be the token itself.
+            BadValue::new(
+                "bad-token-digest",
+                "this is not a token's digest",
+                "write `sha256:` and 64 hexadecimal digits, as `countersign mdm new-token` \
+                 prints them; the token itself is never written here",
+            )
+        })
     }
 }
 

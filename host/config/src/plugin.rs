@@ -37,6 +37,10 @@ pub struct PluginSettings {
     /// Its secrets, by the names that the plug-in uses; each is granted in `grants.secrets`.
     #[serde(default)]
     pub secrets: BTreeMap<String, PluginSecret>,
+    /// Seconds between two looks into the feed of its device management (`events.on-schedule`);
+    /// without it nothing is pulled.
+    #[schemars(range(min = 5, max = 86_400))]
+    pub schedule_seconds: Option<u32>,
     /// Its budgets.
     #[serde(default)]
     pub limits: PluginLimits,

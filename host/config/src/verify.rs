@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::challenges::ChallengeSettings;
 use crate::mdm::MdmSettings;
 use crate::revoker::{RevocationSettings, RevokerListener};
 use crate::secret::SecretRef;
@@ -25,7 +26,11 @@ pub struct VerifySettings {
     pub challenge_key: SecretRef,
     /// The key, 32 random bytes, of encrypted database columns.
     pub column_key: SecretRef,
-    /// Where device managements fetch challenges; without it there is no such listener.
+    /// When refused challenges are an alarm.
+    #[serde(default)]
+    pub challenges: ChallengeSettings,
+    /// Where device managements fetch challenges and post events; without it there is no such
+    /// listener.
     pub mdm: Option<MdmSettings>,
     /// Where revokers pull orders; without it there is no such listener.
     pub revoker: Option<RevokerListener>,

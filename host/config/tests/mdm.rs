@@ -102,7 +102,7 @@ fn row_51_each_credential_has_profiles_that_are_there_a_quota_and_a_proof_of_its
         "credential-without-profile"
     );
     assert_eq!(id("profiles = [\"wifi\"]", "profiles = [\"wlan\"]"), "unknown-profile");
-    assert_eq!(id("quota-per-hour = 500\n", ""), "missing-key");
+    assert_eq!(id("quota-per-hour = 500\n", ""), "credential-without-quota");
     assert_eq!(id("quota-per-hour = 500", "quota-per-hour = 0"), "out-of-range");
     assert_eq!(id("client-ca = \"tls/clients.pem\"\n", ""), "client-certificate-without-authority");
     let twice = "authentication.client-certificate = { name = \"DNS:ws1.example.com\" }";
@@ -111,6 +111,16 @@ fn row_51_each_credential_has_profiles_that_are_there_a_quota_and_a_proof_of_its
     assert_eq!((row, id_of_twice), (Some(51), "one-proof-for-two-credentials"));
     assert_eq!(id("user = \"jamf\"", "user = \"ja:mf\""), "bad-user-name");
     assert_eq!(id("credential.jamf", "credential.\"ja mf\""), "bad-name");
+}
+
+#[test]
+fn row_51_a_credential_posts_events_of_the_plug_ins_it_names_and_those_can_revoke() {
+    let to = |events: &str| format!("events = [{events}]\nauthentication.basic");
+    let from = "profiles = [\"wifi\"]\nquota-per-hour = 500\nauthentication.basic";
+    assert_eq!(id(from, &to("\"jamf\"")), "unknown-plugin");
+    let (row, found, message) = the_problem(from, &to("\"one-time-password\""));
+    assert_eq!((row, found), (Some(38), "events-without-revocation"), "{message}");
+    assert_eq!(id(from, &to("")), "credential-without-profile");
 }
 
 #[test]

@@ -127,3 +127,15 @@ fn a_plug_in_that_reaches_this_host_is_a_finding() {
         assert!(found(range), "{range}");
     }
 }
+
+#[test]
+fn row_38_a_feed_needs_the_grant_of_what_it_leads_to() {
+    assert_eq!(
+        ids("[plugin.webhook.settings]", "schedule-seconds = 60\n[plugin.webhook.settings]"),
+        ["events-without-revocation"]
+    );
+    assert_eq!(
+        ids("[plugin.webhook.settings]", "schedule-seconds = 1\n[plugin.webhook.settings]"),
+        ["out-of-range"]
+    );
+}

@@ -6,7 +6,7 @@ use std::time::Instant;
 use countersign_fail_points::{Point, reached};
 use countersign_ipc::{
     Bytes, Client, DenialRecord, EnrolmentId, OutcomeKind, OutcomeRecord, RevocationOrder,
-    SignReply, SignRequest, VerifyReply, VerifyRequest,
+    SealedApproval, SignReply, SignRequest, VerifyReply, VerifyRequest,
 };
 use countersign_scep::{Bounds, Message, Request};
 use tokio::sync::mpsc;
@@ -19,6 +19,7 @@ use crate::check::check;
 use crate::countersign::{Countersigned, NotCountersigned, countersign};
 use crate::issue::{Submitted, poll, submit};
 use crate::metrics::Metrics;
+use crate::notify::tell_first;
 use crate::one_at_a_time::{OneAtATime, Turn};
 use crate::open::{Content, Opened, Opener, open, sha256};
 use crate::profile::Profile;
@@ -422,7 +423,15 @@ impl Inner {
         match (record.state, record.certificate.as_ref()) {
             (State::Issued, Some(certificate)) => {
                 if record.not_after.is_some_and(|end| end > now) {
-                    Ok(Conclusion::Success { certificate: certificate.clone() })
+                    let outcome = OutcomeRecord {
+                        enrolment: record.id,
+                        attempt: record.attempt,
+                        profile: record.profile.clone(),
+                        outcome: OutcomeKind::Issued,
+                        certificate: Some(Bytes(certificate.clone())),
+                        code: None,
+                    };
+                    Ok(self.deliver(record.sealed.as_ref(), outcome, certificate.clone()).await)
                 } else {
                     Ok(Conclusion::refused("certificate-is-over"))
                 }
@@ -559,6 +568,7 @@ impl Inner {
                 let not_after = checked.certificate().not_after();
                 tracing::debug!(station = "check", enrolment = %standing.id,
                     serial = checked.certificate().serial_hex(), "the certificate says what was approved");
+                let sealed = checked.issued().countersigned().sealed().clone();
                 let outcome = checked.issued().countersigned().outcome(
                     &profile.name,
                     OutcomeKind::Issued,
@@ -573,11 +583,11 @@ impl Inner {
                     None,
                     vec![
                         OutboxMessage::Sign(SignRequest::Outcome(outcome.clone())),
-                        OutboxMessage::Verify(VerifyRequest::Outcome(outcome)),
+                        OutboxMessage::Verify(VerifyRequest::Outcome(outcome.clone())),
                     ],
                 )
                 .await?;
-                Ok(Conclusion::Success { certificate })
+                Ok(self.deliver(Some(&sealed), outcome, certificate).await)
             }
             Err(failed) => {
                 let (issued, mismatches) = *failed;
@@ -619,6 +629,19 @@ impl Inner {
                 Ok(withheld())
             }
         }
+    }
+
+    /// The certificate is durable here and is the device's, as soon as those have heard of it that
+    /// must hear of it first.
+    async fn deliver(
+        &self,
+        sealed: Option<&SealedApproval>,
+        outcome: OutcomeRecord,
+        certificate: Vec<u8>,
+    ) -> Conclusion {
+        let is_told = !sealed.is_some_and(SealedApproval::must_tell_first)
+            || tell_first(&self.parts.peers.verify, outcome).await;
+        if is_told { Conclusion::Success { certificate } } else { Conclusion::Pending }
     }
 
     async fn end(

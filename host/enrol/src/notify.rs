@@ -22,6 +22,10 @@ const AT_ONCE: u32 = 256;
 /// Octets of messages in one round: they must fit into a frame.
 const OCTETS_AT_ONCE: usize = 512 * 1024;
 
+/// How long `verify` may take over those who must hear of an outcome before the device: they are told
+/// afterwards too, and the device comes again.
+const TELL_FIRST: Duration = Duration::from_secs(15);
+
 /// How long messages are gathered: the other two make those of one round durable together.
 const GATHERING: Duration = Duration::from_millis(20);
 
@@ -288,6 +292,31 @@ fn taken_by_sign(reply: SignReply) -> Result<(), String> {
         }
         SignReply::Unavailable { detail, .. } => Err(detail),
         other => Err(unexpected(&other)),
+    }
+}
+
+/// Has those verifiers told that must hear of the outcome before the device does. False until all
+/// have: the device comes again, and the outbox goes on.
+pub(crate) async fn tell_first(
+    client: &Client<VerifyRequest, VerifyReply>,
+    outcome: OutcomeRecord,
+) -> bool {
+    let enrolment = outcome.enrolment;
+    match client.call(&VerifyRequest::TellFirst(outcome), TELL_FIRST).await {
+        Ok(VerifyReply::Told { all: true }) => true,
+        Ok(VerifyReply::Told { all: false }) => {
+            tracing::info!(station = "notify", %enrolment,
+                "issued, and a device management that must hear of it first has not yet");
+            false
+        }
+        Ok(other) => {
+            tracing::warn!(station = "notify", %enrolment, reply = unexpected(&other), "not told");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(station = "notify", %enrolment, %error, "not told");
+            false
+        }
     }
 }
 

@@ -67,9 +67,12 @@ pub(crate) async fn verify(
         Ok(VerifyReply::RevocationListNeeded) => {
             unavailable(60, "verify wants another revocation list than the newest there is")
         }
-        Ok(VerifyReply::Done | VerifyReply::Each(_) | VerifyReply::Healthy { .. }) => {
-            unavailable(60, "verify gave an answer to another question")
-        }
+        Ok(
+            VerifyReply::Done
+            | VerifyReply::Each(_)
+            | VerifyReply::Told { .. }
+            | VerifyReply::Healthy { .. },
+        ) => unavailable(60, "verify gave an answer to another question"),
         Err(error) => unavailable(10, &error.to_string()),
     };
     Err(Box::new((admitted, not_approved)))

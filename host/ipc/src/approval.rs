@@ -146,6 +146,10 @@ pub struct Approval {
 pub struct SealedApproval {
     approval: Bytes,
     mac: Bytes,
+    /// Outside the seal, for `serve` alone: it is `serve` that answers devices, and no seal would hold
+    /// it to this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    tell_first: bool,
 }
 
 /// Why a sealed approval was not accepted. Deliberately coarse: the peer learns nothing more.
@@ -188,7 +192,7 @@ impl ApprovalKey {
     pub fn seal(&self, approval: &Approval) -> SealedApproval {
         let octets = approval.to_canonical();
         let mac = hmac::sign(&self.0, &octets).as_ref().to_vec();
-        SealedApproval { approval: Bytes(octets), mac: Bytes(mac) }
+        SealedApproval { approval: Bytes(octets), mac: Bytes(mac), tell_first: false }
     }
 
     /// Checks the seal in constant time, then reads what it covers.
@@ -203,6 +207,19 @@ impl ApprovalKey {
 }
 
 impl SealedApproval {
+    /// Asks `serve` to have verifiers told of the outcome before the device is answered.
+    #[must_use]
+    pub fn telling_first(mut self, tell_first: bool) -> Self {
+        self.tell_first = tell_first;
+        self
+    }
+
+    /// Whether a verifier must hear of the outcome before the device does.
+    #[must_use]
+    pub fn must_tell_first(&self) -> bool {
+        self.tell_first
+    }
+
     /// What the approval says, without proof that it is one. For `serve`, which holds no key:
     /// good for comparing an issued certificate, never for deciding what to sign.
     ///

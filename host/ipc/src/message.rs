@@ -20,6 +20,10 @@ pub enum VerifyRequest {
     Outcome(OutcomeRecord),
     /// The same of several; answered by [`VerifyReply::Each`].
     Outcomes(Vec<OutcomeRecord>),
+    /// The device waits for this outcome, and some verifiers must hear of it first. Taken as
+    /// [`VerifyRequest::Outcome`] is, which may come before or after; answered by
+    /// [`VerifyReply::Told`].
+    TellFirst(OutcomeRecord),
     /// A certificate that must be revoked.
     Order(RevocationOrder),
     /// A part of the list that [`VerifyReply::RevocationListNeeded`] asked for.
@@ -94,6 +98,11 @@ pub enum VerifyReply {
     Approved {
         /// What `sign` will want to see.
         sealed: SealedApproval,
+    },
+    /// Answer to [`VerifyRequest::TellFirst`].
+    Told {
+        /// True if every verifier that must hear of the outcome before the device does, has.
+        all: bool,
     },
     /// At least one verifier refused. The reason is in the ledger, not here for the device.
     Denied {
@@ -323,6 +332,22 @@ pub enum AdminRequest {
     },
     /// Installed plug-ins, their digests, powers and state. `verify`.
     Plugins,
+    /// Devices that get no further certificate. `verify`.
+    Tombstones,
+    /// Let a device have certificates again. `verify`.
+    LiftTombstone {
+        /// The plug-in that placed it.
+        plugin: String,
+        /// The device, in the words of its management.
+        device_id: String,
+    },
+    /// What could not be told to device managements and was given up. `verify`.
+    DeadLetters,
+    /// Tell it again. `verify`.
+    Resend {
+        /// As [`AdminRequest::DeadLetters`] lists it.
+        id: String,
+    },
     /// Revocation orders not carried out. `verify`.
     Orders,
     /// Orders that came to nothing, and certificates of devices that their management no longer

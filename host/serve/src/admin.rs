@@ -21,6 +21,10 @@ pub(crate) async fn answer(shared: Arc<Shared>, peer: Peer, question: AdminReque
         AdminRequest::Request { enrolment } => request(&shared, &enrolment).await,
         AdminRequest::IssueChallenge { .. }
         | AdminRequest::Plugins
+        | AdminRequest::Tombstones
+        | AdminRequest::LiftTombstone { .. }
+        | AdminRequest::DeadLetters
+        | AdminRequest::Resend { .. }
         | AdminRequest::Orders
         | AdminRequest::Orphans
         | AdminRequest::Revoke { .. }

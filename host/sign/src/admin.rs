@@ -33,6 +33,10 @@ impl Process {
             AdminRequest::OrderKey => self.order_key_pem().map(AdminReply::Text),
             AdminRequest::IssueChallenge { .. }
             | AdminRequest::Plugins
+            | AdminRequest::Tombstones
+            | AdminRequest::LiftTombstone { .. }
+            | AdminRequest::DeadLetters
+            | AdminRequest::Resend { .. }
             | AdminRequest::Orders
             | AdminRequest::Orphans
             | AdminRequest::Revoke { .. }

@@ -2,12 +2,13 @@
 
 use countersign_ipc::{AdminReply, AdminRequest, Peer};
 use countersign_profile::Name;
+use countersign_store::StoreError;
 use serde_json::json;
 
 use crate::decision::Verifiers;
 use crate::issuing::{Asked, Issued, NotIssued};
 use crate::orders::Target;
-use crate::outbox;
+use crate::{events, outbox, tombstone};
 
 /// Answers one question.
 pub(crate) async fn answer(
@@ -20,6 +21,12 @@ pub(crate) async fn answer(
         AdminRequest::Status => status(verifiers).await,
         AdminRequest::Metrics => AdminReply::Text(metrics(verifiers)),
         AdminRequest::Plugins => AdminReply::Facts(plugins(verifiers)),
+        AdminRequest::Tombstones => facts(tombstone::list(&verifiers.store).await),
+        AdminRequest::LiftTombstone { plugin, device_id } => {
+            lift(verifiers, peer, plugin, device_id).await
+        }
+        AdminRequest::DeadLetters => facts(dead_letters(verifiers).await),
+        AdminRequest::Resend { id } => resend(verifiers, &id).await,
         AdminRequest::Orders => facts(verifiers.orders.open().await),
         AdminRequest::Orphans => facts(verifiers.orders.orphans().await),
         AdminRequest::Revoke { serial, device_id, reason, person } => {
@@ -69,6 +76,56 @@ fn facts(answer: Result<serde_json::Value, impl ToString>) -> AdminReply {
     }
 }
 
+/// A device that was wiped may come again.
+async fn lift(verifiers: &Verifiers, peer: Peer, plugin: String, device_id: String) -> AdminReply {
+    match tombstone::lift(&verifiers.store, plugin.clone(), device_id.clone()).await {
+        Ok(Some(lifted)) => {
+            tracing::warn!(uid = peer.uid, plugin, device_id, "a tombstone was lifted");
+            AdminReply::Facts(lifted)
+        }
+        Ok(None) => AdminReply::Refused {
+            message: format!(
+                "plug-in `{plugin}` has no tombstone for device `{device_id}`; `countersign device \
+                 tombstones` lists those there are"
+            ),
+        },
+        Err(error) => AdminReply::Refused { message: error.to_string() },
+    }
+}
+
+/// What was given up: outcomes, and results of actions.
+async fn dead_letters(verifiers: &Verifiers) -> Result<serde_json::Value, StoreError> {
+    let of = |facts: &serde_json::Value| {
+        facts["newest-given-up"].as_array().cloned().unwrap_or_default()
+    };
+    let mut dead = of(&outbox::facts(verifiers).await);
+    dead.extend(of(&events::facts(&verifiers.store).await?));
+    Ok(dead.into())
+}
+
+async fn resend(verifiers: &Verifiers, id: &str) -> AdminReply {
+    let store = &verifiers.store;
+    let number = |text: &str| text.parse::<i64>().ok();
+    let again = match id.split_once('-').map(|(kind, text)| (kind, number(text))) {
+        Some(("notice", Some(number))) => outbox::resend(store, number).await,
+        Some(("result", Some(number))) => events::resend(store, number).await,
+        _ => Ok(false),
+    };
+    match again {
+        Ok(true) => {
+            verifiers.outcomes_came.notify_one();
+            AdminReply::Facts(json!({ "id": id, "state": "due" }))
+        }
+        Ok(false) => AdminReply::Refused {
+            message: format!(
+                "there is no dead letter `{}`; `countersign request list --dead` lists those there are",
+                id.escape_debug()
+            ),
+        },
+        Err(error) => AdminReply::Refused { message: error.to_string() },
+    }
+}
+
 async fn issue(verifiers: &Verifiers, asked: Asked, now: u64) -> Result<AdminReply, NotIssued> {
     if asked.names.is_empty() {
         return Err(NotIssued::Invalid(
@@ -97,6 +154,7 @@ async fn status(verifiers: &Verifiers) -> AdminReply {
         "profiles": verifiers.profiles.keys().collect::<Vec<_>>(),
         "plugins": plugins(verifiers),
         "outcomes": outbox::facts(verifiers).await,
+        "events": events::facts(&verifiers.store).await.unwrap_or_default(),
         "orders": verifiers.orders.counts().await.unwrap_or_default(),
         "config-digest": hex::encode(verifiers.config_digest),
     }))
@@ -124,6 +182,7 @@ fn plugins(verifiers: &Verifiers) -> serde_json::Value {
                     "hosts": plugin.hosts().map(ToString::to_string).collect::<Vec<_>>(),
                     "secrets": plugin.secrets().collect::<Vec<_>>(),
                     "exactly-as-requested": grants.exactly_as_requested,
+                    "revocation": installed.may_revoke,
                 },
                 "vouches-from-user-attributes": description.vouches_from_user_attributes,
                 "suspended": plugin.is_suspended(),

@@ -92,6 +92,15 @@ impl From<countersign_store::rusqlite::Error> for ChallengeError {
     }
 }
 
+/// Who a challenge was made for, and which request has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) device_id: Option<String>,
+    pub(crate) info_sha256: Option<[u8; 32]>,
+    /// The certificate that it was spent for.
+    pub(crate) certificate_sha256: Option<[u8; 32]>,
+}
+
 /// One challenge that a request redeemed, for the commit.
 #[derive(Debug, Clone)]
 pub(crate) struct Redemption {
@@ -168,6 +177,35 @@ impl Challenges {
                     device_id,
                     attributes: serde_json::from_str(&attributes).unwrap_or_default(),
                 }))
+            })
+            .await
+    }
+
+    /// Whose challenge a refused one is, if the host keeps it.
+    pub(crate) async fn holder(
+        &self,
+        profile: &str,
+        text: &str,
+    ) -> Result<Option<Holder>, StoreError> {
+        let mac = self.key.mac(profile, &normalised(text));
+        self.store
+            .read(move |connection| {
+                Ok(connection
+                    .prepare_cached(
+                        "SELECT c.device_id, c.info_sha256,
+                                (SELECT a.certificate_sha256 FROM approval a
+                                 WHERE a.enrolment = c.enrolment AND a.outcome = 'issued'
+                                 ORDER BY a.attempt DESC LIMIT 1)
+                         FROM challenge c WHERE c.mac = ?1",
+                    )?
+                    .query_row([mac], |row| {
+                        Ok(Holder {
+                            device_id: row.get(0)?,
+                            info_sha256: row.get(1)?,
+                            certificate_sha256: row.get(2)?,
+                        })
+                    })
+                    .optional()?)
             })
             .await
     }
@@ -397,6 +435,35 @@ mod tests {
         let lab = lab();
         let (text, _) = lab.challenges.issue(to_issue("wifi"), 1000).await.unwrap();
         assert!(!bind_at(&lab, &text, [1; 32], 1600).await);
+    }
+
+    #[tokio::test]
+    async fn whose_a_refused_challenge_is_can_be_told() {
+        let lab = lab();
+        let (text, _) = lab.challenges.issue(to_issue("wifi"), 1000).await.unwrap();
+        let holder = |profile: &'static str| {
+            let (challenges, text) = (&lab.challenges, text.clone());
+            async move { challenges.holder(profile, &text).await.unwrap() }
+        };
+        let fresh = holder("wifi").await.unwrap();
+        assert_eq!((fresh.device_id.as_deref(), fresh.info_sha256), (Some("a"), None));
+        assert_eq!(holder("vpn").await, None);
+        assert!(bind_at(&lab, &text, [1; 32], 1000).await);
+        lab.challenges
+            .store
+            .write(|tx| {
+                tx.execute(
+                    "INSERT INTO approval (enrolment, attempt, profile, approval, approved, outcome,
+                         certificate_sha256)
+                     VALUES (?1, 1, 'wifi', x'00', 1000, 'issued', ?2)",
+                    params![[9_u8; 32], [5_u8; 32]],
+                )?;
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let held = holder("wifi").await.unwrap();
+        assert_eq!((held.info_sha256, held.certificate_sha256), (Some([1; 32]), Some([5; 32])));
     }
 
     #[tokio::test]

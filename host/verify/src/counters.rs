@@ -15,10 +15,15 @@ pub(crate) struct Counters(Mutex<BTreeMap<Key, u64>>);
 impl Counters {
     /// Adds one. `metric` without the process's prefix and without `_total`.
     pub(crate) fn count(&self, metric: &'static str, labels: &[(&str, &str)]) {
+        self.count_many(metric, labels, 1);
+    }
+
+    /// Adds several.
+    pub(crate) fn count_many(&self, metric: &'static str, labels: &[(&str, &str)], by: u64) {
         let labels: Vec<String> =
             labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *all.entry((metric, labels.join(","))).or_default() += 1;
+        *all.entry((metric, labels.join(","))).or_default() += by;
     }
 
     /// Prometheus text of the metrics that were counted.
@@ -46,6 +51,13 @@ fn help(metric: &str) -> &'static str {
         "mdm_requests" => "Requests of device managements by result and credential.",
         "challenges_refused" => "Requests denied for their challenge, by profile and reason.",
         "outcomes" => "Deliveries of outcomes to verifiers, by plug-in and result.",
+        "challenge_abuse" => {
+            "Requests refused for their challenge, by kind; a device's own not counted."
+        }
+        "challenge_alarms" => "Alarms over such requests, by kind and whom they count for.",
+        "challenge_locks" => "Sources and devices that had to wait after such requests.",
+        "actions" => "What device managements wanted done, by plug-in; repetitions not counted.",
+        "feeds" => "Pages of feeds that were read or not, by plug-in and result.",
         _ => "Counted events.",
     }
 }

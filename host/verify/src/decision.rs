@@ -18,17 +18,23 @@ use countersign_store::{ColumnKey, Store, StoreError};
 use thiserror::Error;
 use tokio::sync::Notify;
 
+use crate::abuse::{self, Abuse, Who};
 use crate::backend::RequestBackend;
 use crate::challenges::{self, Challenges, Redemption};
 use crate::counters::Counters;
 use crate::denials::Denials;
+use crate::devices::Reach;
 use crate::kv::{self, Kv, Written};
 use crate::orders::Orders;
 use crate::renewal::{NotValid, Renewals, Validated};
-use crate::{certificate, names, outbox, question};
+use crate::start::now;
+use crate::{certificate, names, outbox, question, tombstone};
 
 /// All verifiers of a request together; below what `serve` waits.
 const ALL_VERIFIERS: Duration = Duration::from_secs(35);
+
+/// Seconds until a device comes again when a person must mend something first.
+const NOT_NOW: u32 = 60;
 
 /// Denials that say somebody came with a wrong or used challenge: guesses, thieves, mistakes.
 const CHALLENGE_REFUSALS: [&str; 6] = [
@@ -45,6 +51,10 @@ const CHALLENGE_REFUSALS: [&str; 6] = [
 pub(crate) struct Installed {
     pub(crate) plugin: Plugin,
     pub(crate) kv_entries: u32,
+    /// Whether its events may lead to revocations.
+    pub(crate) may_revoke: bool,
+    /// Seconds between two looks into its feed.
+    pub(crate) schedule: Option<u32>,
 }
 
 /// Everything a decision needs.
@@ -61,18 +71,35 @@ pub(crate) struct Verifiers {
     pub(crate) config_digest: [u8; 32],
     pub(crate) denials: Denials,
     pub(crate) counters: Counters,
+    /// Challenges that were refused.
+    pub(crate) abuse: Abuse,
     /// Wakes the outbox.
     pub(crate) outcomes_came: Notify,
+    /// Notices that are being told.
+    pub(crate) in_hand: Arc<outbox::InHand>,
     pub(crate) renewals: Renewals,
     pub(crate) orders: Arc<Orders>,
+    /// Which plug-in reaches which certificates.
+    pub(crate) reach: Arc<Reach>,
 }
 
 /// Why a request is not approved now.
 enum NotApproved {
-    Denied { code: String, detail: String },
-    Pending { retry_after: u32, held: Vec<Redemption> },
-    Unavailable { retry_after: u32, detail: String },
+    Denied {
+        code: String,
+        detail: String,
+    },
+    Pending {
+        retry_after: u32,
+        held: Vec<Redemption>,
+    },
+    Unavailable {
+        retry_after: u32,
+        detail: String,
+    },
     ListNeeded,
+    /// A device repeats its own spent challenge: refused as every spent one, and no attack.
+    OwnChallenge(String),
 }
 
 /// What one verifier approved.
@@ -99,6 +126,8 @@ enum CommitError {
     Store(#[from] StoreError),
     #[error("the challenge was used by another request in the meantime")]
     Overtaken,
+    #[error("plug-in `{plugin}` said that device `{device}` is gone; an admin may lift that")]
+    Tombstoned { plugin: String, device: String },
     #[error("another call changed what plug-in `{0}` had read; asking again may help")]
     Conflict(String),
     #[error("the key-value store of plug-in `{0}` is full; raise `kv-entries` in its limits")]
@@ -120,13 +149,16 @@ impl Verifiers {
         });
         let mut reasons: Vec<_> =
             store.await.err().map(|error| error.to_string()).into_iter().collect();
-        // What was approved and cannot be written down would be asked again and again.
-        reasons.extend(self.store.too_little_room());
+        reasons.extend(self.why_not_decide(now()));
         reasons
     }
 
     /// Decides. Denials are reported to the ledger; everything else only answered.
     pub(crate) async fn decide(&self, asked: VerifyEnrolment, now: u64) -> VerifyReply {
+        if let Some(detail) = self.why_not_decide(now) {
+            tracing::error!(profile = asked.profile, detail, "nothing is decided");
+            return VerifyReply::Unavailable { retry_after: NOT_NOW, detail };
+        }
         let begin = Instant::now();
         let _will_write = self.store.announce();
         let (reply, names, csr_sha256) = match self.read(&asked) {
@@ -139,11 +171,14 @@ impl Verifiers {
         };
         tracing::debug!(profile = asked.profile, micros = begin.elapsed().as_micros(), "decided");
         match reply {
-            Ok(approval) => VerifyReply::Approved { sealed: self.approval_key.seal(&approval) },
+            Ok((approval, tell_first)) => VerifyReply::Approved {
+                sealed: self.approval_key.seal(&approval).telling_first(tell_first),
+            },
             Err(NotApproved::Denied { code, detail }) => {
                 if CHALLENGE_REFUSALS.contains(&code.as_str()) {
                     let labels = [("profile", asked.profile.as_str()), ("code", code.as_str())];
                     self.counters.count("challenges_refused", &labels);
+                    self.count_refusal(&asked, &code, now).await;
                 }
                 self.denials.report(DenialRecord {
                     station: "verify".to_owned(),
@@ -162,6 +197,85 @@ impl Verifiers {
                 VerifyReply::Unavailable { retry_after, detail }
             }
             Err(NotApproved::ListNeeded) => VerifyReply::RevocationListNeeded,
+            Err(NotApproved::OwnChallenge(detail)) => {
+                tracing::info!(
+                    profile = asked.profile,
+                    detail,
+                    "a device repeats its own challenge"
+                );
+                let code = "challenge-used".to_owned();
+                let labels = [("profile", asked.profile.as_str()), ("code", code.as_str())];
+                self.counters.count("challenges_refused", &labels);
+                self.denials.report(DenialRecord {
+                    station: "verify".to_owned(),
+                    profile: asked.profile,
+                    code: code.clone(),
+                    detail: format!("its own challenge, spent before: {detail}"),
+                    csr_sha256,
+                    names,
+                    source: asked.source,
+                });
+                VerifyReply::Denied { code }
+            }
+        }
+    }
+
+    /// Counts a request that was refused for its challenge, for its source and for the device that the
+    /// challenge was made for.
+    async fn count_refusal(&self, asked: &VerifyEnrolment, code: &str, now: u64) {
+        let Some(kind) = abuse::Kind::of(code) else { return };
+        let device = match Csr::parse(&asked.csr.0) {
+            Ok(csr) => self.holder(asked, &csr).await.and_then(|holder| holder.device_id),
+            Err(_) => None,
+        };
+        let device = device.map(|device| Who::device(&asked.profile, &device));
+        let whom = Who::source(&asked.source).into_iter().chain(device);
+        self.abuse.refused(kind, whom, &self.counters, now);
+    }
+
+    /// Whose challenge a request carries. What cannot be found out is nobody's.
+    async fn holder(&self, asked: &VerifyEnrolment, csr: &Csr) -> Option<challenges::Holder> {
+        let challenge = csr.challenge()?;
+        self.challenges.holder(&asked.profile, challenge.text()).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "whose challenge it is could not be read");
+            None
+        })
+    }
+
+    /// Whether a spent challenge was spent by this very request, or by the certificate that it renews
+    /// or another one of the same device.
+    async fn is_own_challenge(
+        &self,
+        asked: &VerifyEnrolment,
+        csr: &Csr,
+        renewal: Option<&Validated>,
+    ) -> bool {
+        let Some(holder) = self.holder(asked, csr).await else { return false };
+        let is_same_request = holder.info_sha256 == Some(csr.info_sha256());
+        is_same_request
+            || renewal.is_some_and(|renewal| {
+                let device = renewal.device_id();
+                holder.certificate_sha256 == Some(renewal.current().sha256())
+                    || (device.is_some() && holder.device_id.as_deref() == device)
+            })
+    }
+
+    /// Who kept coming with wrong challenges waits, unless it is a device with a certificate.
+    fn locked(
+        &self,
+        asked: &VerifyEnrolment,
+        who: Option<Who>,
+        now: u64,
+    ) -> Result<(), NotApproved> {
+        let Some(who) = who.filter(|_| asked.kind == Kind::Initial) else { return Ok(()) };
+        match self.abuse.locked(&who, now) {
+            None => Ok(()),
+            Some(left) => Err(denied(
+                "challenge-locked",
+                format!(
+                    "{who} was refused too often for its challenge, and waits another {left} s"
+                ),
+            )),
         }
     }
 
@@ -194,7 +308,8 @@ impl Verifiers {
         profile: &ProfileSettings,
         csr: &Csr,
         now: u64,
-    ) -> Result<Approval, NotApproved> {
+    ) -> Result<(Approval, bool), NotApproved> {
+        self.locked(asked, Who::source(&asked.source), now)?;
         let info_sha256 = csr.info_sha256();
         let renewal = self.renewal(asked, profile, csr, now).await?;
         let current = renewal.as_ref().map(|renewal| renewal.current().sha256());
@@ -206,12 +321,28 @@ impl Verifiers {
                 self.hold(held, info_sha256, id, profile, now).await?;
                 return Err(NotApproved::Pending { retry_after, held: Vec::new() });
             }
+            Err(NotApproved::Denied { code, detail })
+                if abuse::Kind::of(&code) == Some(abuse::Kind::Reuse)
+                    && self.is_own_challenge(asked, csr, renewal.as_ref()).await =>
+            {
+                return Err(NotApproved::OwnChallenge(detail));
+            }
             Err(other) => return Err(other),
         };
         let approval = self.combine(asked, profile, csr, renewal.as_ref(), id, &agreed, now)?;
+        let device = approval.device_id.as_deref();
+        self.locked(asked, device.map(|device| Who::device(&asked.profile, device)), now)?;
+        let tell_first = agreed.words.iter().any(|word| self.hears_first(&word.record.plugin));
         reached(Point::VerifiersAgreed);
         self.commit(&approval, agreed, info_sha256, profile, now).await?;
-        Ok(approval)
+        Ok((approval, tell_first))
+    }
+
+    /// Whether a plug-in's device management must hear of outcomes before devices do.
+    pub(crate) fn hears_first(&self, plugin: &str) -> bool {
+        self.plugins
+            .get(plugin)
+            .is_some_and(|installed| installed.plugin.description().notified_before_answer)
     }
 
     /// Only a renewal that this process validated itself is one.
@@ -375,10 +506,19 @@ impl Verifiers {
         let held_until = held_until(profile, now);
         let approval = approval.clone();
         let column_key = Arc::clone(&self.column_key);
+        let reach = Arc::clone(&self.reach);
         let committed = self
             .store
             .try_write(move |tx| {
                 let enrolment = approval.enrolment.0;
+                // In this transaction: a wipe that comes in between finds the approval, or the
+                // approval finds the wipe.
+                if let Some(device) = &approval.device_id
+                    && let Some(found) = tombstone::of(tx, &reach, &approval.profile, device)?
+                {
+                    let device = device.clone();
+                    return Err(CommitError::Tombstoned { plugin: found.plugin, device });
+                }
                 if !challenges::bind(
                     tx,
                     &agreed.redemptions,
@@ -421,6 +561,7 @@ impl Verifiers {
             .await;
         committed.map_err(|error| match error {
             CommitError::Overtaken => denied("challenge-used", error.to_string()),
+            CommitError::Tombstoned { .. } => denied("device-tombstoned", error.to_string()),
             CommitError::Conflict(_) => unavailable(1, error.to_string()),
             CommitError::Full(_) => unavailable(600, error.to_string()),
             CommitError::Store(error) => unavailable(10, error.to_string()),

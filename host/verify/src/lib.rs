@@ -9,16 +9,21 @@
 //! | `question` | a CSR as a plug-in sees it; no guest needs an ASN.1 parser |
 //! | `decision` | all verifiers asked, their word intersected with the profile, committed, sealed |
 //! | `challenges` | one-time challenges: issued, staged, bound to one request, spent |
+//! | `abuse` | challenges that are refused again and again: counted, alarmed, locked |
 //! | `issuing` | the one way to a challenge, for admins and device managements |
 //! | `renewal` | renewals, validated here and nowhere else |
 //! | `kv` | the plug-ins' key-value spaces |
 //! | `outcome` | what became of approvals |
 //! | `orders` | revocation orders, from whoever places them to the revoker that confirms |
+//! | `devices` | which certificates a device has, and which plug-in reaches them |
+//! | `tombstone` | devices that get no further certificate |
+//! | `events` | what device managements say of devices, and what comes of it |
 //! | `outbox` | verifiers are told what became of their approvals |
-//! | `mdm` | where device managements fetch challenges |
+//! | `mdm` | where device managements fetch challenges and post events |
 //! | `counters` | what metrics count |
 //! | `admin` | questions of the command line |
 
+mod abuse;
 mod admin;
 mod backend;
 mod certificate;
@@ -26,6 +31,8 @@ mod challenges;
 mod counters;
 mod decision;
 mod denials;
+mod devices;
+mod events;
 mod issuing;
 mod kv;
 mod logging;
@@ -38,5 +45,6 @@ mod question;
 mod renewal;
 mod schema;
 mod start;
+mod tombstone;
 
 pub use start::{StartError, run};

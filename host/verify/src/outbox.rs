@@ -5,6 +5,8 @@
 //! A notice is written with its approval, so that nobody who approved can be forgotten; the outcome
 //! makes it due.
 
+mod first;
+mod in_hand;
 mod notice;
 #[cfg(test)]
 mod tests;
@@ -20,8 +22,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub(crate) use self::first::tell_first;
+pub(crate) use self::in_hand::InHand;
 use self::notice::{Due, Settled};
-pub(crate) use self::notice::{Waiting, arrived, sweep};
+pub(crate) use self::notice::{Waiting, arrived, resend, sweep};
 use crate::backend::RequestBackend;
 use crate::certificate;
 use crate::decision::Verifiers;
@@ -86,11 +90,13 @@ async fn round(verifiers: &Arc<Verifiers>) -> Result<u64, countersign_store::Sto
     }
     let mut telling = JoinSet::new();
     for notice in due {
-        let verifiers = Arc::clone(verifiers);
-        telling.spawn(async move {
-            let told = tell(&verifiers, &notice).await;
-            settle(&verifiers, notice, told).await
-        });
+        if let Some(held) = verifiers.in_hand.take(notice.number()) {
+            telling.spawn(tell_and_settle(Arc::clone(verifiers), notice, held));
+        }
+    }
+    if telling.is_empty() {
+        // All of them are being told for devices that wait.
+        return Ok(1);
     }
     while let Some(ended) = telling.join_next().await {
         match ended {
@@ -99,6 +105,19 @@ async fn round(verifiers: &Arc<Verifiers>) -> Result<u64, countersign_store::Sto
         }
     }
     Ok(0)
+}
+
+/// Tells one, unless somebody else did since it was read.
+async fn tell_and_settle(
+    verifiers: Arc<Verifiers>,
+    due: Due,
+    _held: in_hand::Held,
+) -> Result<(), countersign_store::StoreError> {
+    if !notice::is_untouched(&verifiers.store, &due).await? {
+        return Ok(());
+    }
+    let told = tell(&verifiers, &due).await;
+    settle(&verifiers, due, told).await
 }
 
 async fn tell(verifiers: &Verifiers, due: &Due) -> Told {

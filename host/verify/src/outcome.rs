@@ -1,19 +1,38 @@
 //! What became of approvals: challenges are spent, the device index learns its certificate, orders
 //! of `serve` are placed.
 
+use std::sync::Arc;
+
 use countersign_ipc::{Bytes, OutcomeKind, OutcomeRecord, RevocationOrder};
 use countersign_store::rusqlite::{Transaction, params};
 use countersign_store::{Store, StoreError};
 
+use crate::decision::Verifiers;
+use crate::devices::{self, Indexed, Reach};
 use crate::orders::{self, NewOrder, Reason, Source};
-use crate::{challenges, outbox};
+use crate::{challenges, events, outbox, tombstone};
 
 /// Takes outcomes, all or none; a second time they change nothing.
-pub(crate) async fn take(store: &Store, outcomes: Vec<OutcomeRecord>) -> Result<(), StoreError> {
-    store.write(move |tx| outcomes.into_iter().try_for_each(|outcome| take_one(tx, outcome))).await
+pub(crate) async fn take(
+    verifiers: &Verifiers,
+    outcomes: Vec<OutcomeRecord>,
+    now: u64,
+) -> Result<(), StoreError> {
+    let reach = Arc::clone(&verifiers.reach);
+    verifiers
+        .store
+        .write(move |tx| {
+            outcomes.into_iter().try_for_each(|outcome| take_one(tx, &reach, outcome, now))
+        })
+        .await
 }
 
-fn take_one(tx: &Transaction<'_>, outcome: OutcomeRecord) -> Result<(), StoreError> {
+pub(crate) fn take_one(
+    tx: &Transaction<'_>,
+    reach: &Reach,
+    outcome: OutcomeRecord,
+    now: u64,
+) -> Result<(), StoreError> {
     let kind = match outcome.outcome {
         OutcomeKind::Issued => "issued",
         OutcomeKind::Refused => "refused",
@@ -30,11 +49,43 @@ fn take_one(tx: &Transaction<'_>, outcome: OutcomeRecord) -> Result<(), StoreErr
     let certificate = outcome.certificate.map(|Bytes(der)| der);
     // By this hash a renewal finds that its current certificate was delivered here.
     let sha256 = certificate.as_deref().map(sha256);
-    tx.prepare_cached(
-        "UPDATE approval SET outcome = ?3, certificate = ?4, certificate_sha256 = ?5
+    let serial = certificate.as_deref().and_then(devices::serial_of);
+    let taken = tx
+        .prepare_cached(
+        "UPDATE approval SET outcome = ?3, certificate = ?4, certificate_sha256 = ?5, serial = ?6
          WHERE enrolment = ?1 AND attempt = ?2 AND outcome IS NULL",
     )?
-    .execute(params![outcome.enrolment.0, outcome.attempt, kind, certificate, sha256])?;
+    .execute(params![outcome.enrolment.0, outcome.attempt, kind, certificate, sha256, serial])?;
+    if taken == 1 && outcome.outcome == OutcomeKind::Issued {
+        revoke_if_gone(tx, reach, &outcome.enrolment.0, outcome.attempt, now)?;
+    }
+    Ok(())
+}
+
+/// A device that was wiped while it enrolled has a certificate now, and shall have none.
+fn revoke_if_gone(
+    tx: &Transaction<'_>,
+    reach: &Reach,
+    enrolment: &[u8; 32],
+    attempt: u32,
+    now: u64,
+) -> Result<(), StoreError> {
+    let Some((device, profile)) = devices::device_of(tx, enrolment, attempt)? else {
+        return Ok(());
+    };
+    let Some(tombstone) = tombstone::of(tx, reach, &profile, &device)? else { return Ok(()) };
+    let certificates = devices::of_device(tx, &device, now)?;
+    let of_this = |one: &&Indexed| one.enrolment == *enrolment && one.attempt == attempt;
+    if let Some(certificate) = certificates.iter().find(of_this) {
+        tracing::warn!(
+            device,
+            plugin = tombstone.plugin,
+            serial = certificate.serial,
+            "a certificate came for a device that is gone; its revocation is ordered"
+        );
+        let source = Source::Tombstone { plugin: tombstone.plugin };
+        events::place(tx, reach, certificate, tombstone.reason, source, now)?;
+    }
     Ok(())
 }
 

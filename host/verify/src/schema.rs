@@ -134,4 +134,72 @@ pub(crate) const SCHEMA: &[Migration] = &[
         WHERE final = 1 AND reported = 0;
     ",
     },
+    Migration {
+        name: "0005-events",
+        sql: "
+    -- Of an issued certificate: its serial number in hexadecimal without zeros before it, as device
+    -- managements name it.
+    ALTER TABLE approval ADD COLUMN serial TEXT;
+    CREATE INDEX approval_of_serial ON approval (serial) WHERE serial IS NOT NULL;
+    -- Devices that get no further certificate until an admin says otherwise.
+    CREATE TABLE tombstone (
+        device_id TEXT    NOT NULL,
+        plugin    TEXT    NOT NULL,
+        placed    INTEGER NOT NULL,
+        -- The plug-in's own identity of the action, and its words for the reason.
+        action    TEXT    NOT NULL,
+        detail    TEXT    NOT NULL,
+        reason    TEXT    NOT NULL,
+        -- The profiles of the plug-in at that time, JSON: renaming it lifts nothing.
+        profiles  TEXT    NOT NULL,
+        PRIMARY KEY (device_id, plugin)
+    ) STRICT, WITHOUT ROWID;
+    -- What plug-ins wanted done, until they know what became of it, and after that so that a
+    -- repetition repeats nothing.
+    CREATE TABLE action (
+        number   INTEGER PRIMARY KEY,
+        plugin   TEXT    NOT NULL,
+        id       TEXT    NOT NULL,
+        stored   INTEGER NOT NULL,
+        -- `open` while its orders run; `settled` until the plug-in is told; `told`; or `dead`, if it
+        -- could not be.
+        state    TEXT    NOT NULL DEFAULT 'open'
+                 CHECK (state IN ('open', 'settled', 'told', 'dead')),
+        result   TEXT,
+        tries    INTEGER NOT NULL DEFAULT 0,
+        next_try INTEGER NOT NULL DEFAULT 0,
+        failure  TEXT,
+        UNIQUE (plugin, id),
+        CHECK ((state = 'open') = (result IS NULL))
+    ) STRICT;
+    CREATE INDEX action_open ON action (number) WHERE state = 'open';
+    CREATE INDEX action_settled ON action (plugin, number) WHERE state = 'settled';
+    CREATE TABLE action_order (
+        action             INTEGER NOT NULL,
+        certificate_sha256 BLOB    NOT NULL,
+        -- Whether the order had ended before the action came.
+        had_ended          INTEGER NOT NULL,
+        PRIMARY KEY (action, certificate_sha256)
+    ) STRICT, WITHOUT ROWID;
+    -- How far feeds have been read.
+    CREATE TABLE feed (
+        plugin   TEXT    NOT NULL PRIMARY KEY,
+        cursor   BLOB,
+        next_run INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        failure  TEXT,
+        read     INTEGER
+    ) STRICT, WITHOUT ROWID;
+    ",
+    },
+    Migration {
+        name: "0006-clock",
+        sql: "
+    -- How late it has been, so that a clock that went back is noticed by the next start too.
+    CREATE TABLE clock (
+        one  INTEGER PRIMARY KEY CHECK (one = 1),
+        seen INTEGER NOT NULL
+    ) STRICT;
+    ",
+    },
 ];

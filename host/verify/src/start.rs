@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign_catalog::{Catalog, pool_size};
-use countersign_config::{Config, Loaded, Mode, User};
+use countersign_config::{Config, Loaded, MdmCredential, Mode, User};
 use countersign_ipc::{
     AdminRequest, ApprovalKey, Client, OutcomeRecord, Peer, PeerRules, Role, Server, VerifyReply,
     VerifyRequest, bind, own_uid,
@@ -18,16 +18,18 @@ use countersign_store::{ColumnKey, Owner, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
+use crate::abuse::Abuse;
 use crate::challenges::{self, ChallengeKey, Challenges};
 use crate::counters::Counters;
 use crate::decision::{Installed, Verifiers};
 use crate::denials::Denials;
+use crate::devices::{self, Reach};
 use crate::kv::{self, Kv};
 use crate::mdm::{self, Mdm};
 use crate::orders::{self, Orders};
 use crate::renewal::Renewals;
 use crate::schema::SCHEMA;
-use crate::{admin, logging, outbox, outcome};
+use crate::{admin, events, logging, outbox, outcome};
 
 /// The pause between two sweeps of what has expired.
 const SWEEP_EVERY: Duration = Duration::from_secs(300);
@@ -160,6 +162,7 @@ async fn verify(loaded: &Loaded) -> Result<(), StartError> {
     }
     tasks.spawn(orders::run(Arc::clone(&verifiers.orders), stopped.clone()));
     tasks.spawn(outbox::run(Arc::clone(&verifiers), stopped.clone()));
+    tasks.spawn(events::run(Arc::clone(&verifiers), stopped.clone()));
     tasks.spawn(sweep(verifiers.store.clone(), stopped));
     tracing::info!(
         mode = %config.mode,
@@ -200,7 +203,7 @@ async fn serve_metrics(
 }
 
 /// Every message, matched exhaustively: a new one must be thought about here.
-async fn answer(verifiers: &Verifiers, request: VerifyRequest) -> VerifyReply {
+async fn answer(verifiers: &Arc<Verifiers>, request: VerifyRequest) -> VerifyReply {
     let now = now();
     let kept = match request {
         VerifyRequest::Verify(asked) => return verifiers.decide(asked, now).await,
@@ -209,11 +212,14 @@ async fn answer(verifiers: &Verifiers, request: VerifyRequest) -> VerifyReply {
             return VerifyReply::Healthy { ready: detail.is_empty(), detail };
         }
         VerifyRequest::Outcome(record) => {
-            let taken = outcome::take(&verifiers.store, vec![record]).await;
+            let taken = outcome::take(verifiers, vec![record], now).await;
             verifiers.outcomes_came.notify_one();
             taken
         }
-        VerifyRequest::Outcomes(records) => return outcomes(verifiers, records).await,
+        VerifyRequest::TellFirst(record) => {
+            return tell_first(verifiers, record, now).await;
+        }
+        VerifyRequest::Outcomes(records) => return outcomes(verifiers, records, now).await,
         VerifyRequest::Order(order) => outcome::keep_order(&verifiers.store, order, now).await,
         VerifyRequest::RevocationList(part) => {
             return match verifiers.renewals.take(part, now) {
@@ -228,15 +234,29 @@ async fn answer(verifiers: &Verifiers, request: VerifyRequest) -> VerifyReply {
     }
 }
 
+/// The outcome is durable before anybody is told of it, as every outcome is.
+async fn tell_first(verifiers: &Arc<Verifiers>, record: OutcomeRecord, now: u64) -> VerifyReply {
+    let (enrolment, attempt) = (record.enrolment.0, record.attempt);
+    let told = match outcome::take(verifiers, vec![record], now).await {
+        Ok(()) => outbox::tell_first(verifiers, enrolment, attempt).await,
+        Err(error) => Err(error),
+    };
+    verifiers.outcomes_came.notify_one();
+    match told {
+        Ok(all) => VerifyReply::Told { all },
+        Err(error) => VerifyReply::Unavailable { retry_after: 10, detail: error.to_string() },
+    }
+}
+
 /// One transaction for all of them; each by itself where that fails, so that one which cannot be
 /// kept does not hold up the others.
-async fn outcomes(verifiers: &Verifiers, records: Vec<OutcomeRecord>) -> VerifyReply {
+async fn outcomes(verifiers: &Verifiers, records: Vec<OutcomeRecord>, now: u64) -> VerifyReply {
     let mut replies = Vec::with_capacity(records.len());
-    match outcome::take(&verifiers.store, records.clone()).await {
+    match outcome::take(verifiers, records.clone(), now).await {
         Ok(()) => replies.resize(records.len(), VerifyReply::Done),
         Err(_) => {
             for record in records {
-                replies.push(match outcome::take(&verifiers.store, vec![record]).await {
+                replies.push(match outcome::take(verifiers, vec![record], now).await {
                     Ok(()) => VerifyReply::Done,
                     Err(error) => {
                         VerifyReply::Unavailable { retry_after: 10, detail: error.to_string() }
@@ -264,6 +284,7 @@ async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {
     let approval_key = ApprovalKey::new(&approval_key).map_err(StartError::of("[approval] key"))?;
     let store = Store::open(&settings.state.join("verify.db"), Owner::Verify, SCHEMA)
         .map_err(StartError::of("the database"))?;
+    devices::complete(&store).await.map_err(StartError::of("the database"))?;
     let plugins = install(config).await?;
     let sign = Client::new(&config.sockets.sign(), Role::Verify, loaded.digest);
     let orders = Arc::new(Orders::new(config, store.clone(), sign.clone()));
@@ -278,9 +299,12 @@ async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {
         approval_lifetime: config.approval.lifetime_seconds.into(),
         config_digest: loaded.digest,
         orders,
+        reach: Arc::new(Reach::new(&config.profile)),
         denials: Denials::to(sign),
         counters: Counters::default(),
+        abuse: Abuse::new(settings.challenges),
         outcomes_came: Notify::new(),
+        in_hand: Arc::default(),
         renewals: Renewals::from_config(config)
             .map_err(|(what, why)| StartError::Unusable { what, why })?,
     })
@@ -302,12 +326,49 @@ async fn install(config: &Config) -> Result<BTreeMap<String, Installed>, StartEr
             StartError::Unusable { what: format!("[plugin.{name}]"), why: error.to_string() }
         })?;
         tracing::info!(plugin = name, digest = %installed.plugin.digest(), "installed");
-        plugins.insert(
-            name.clone(),
-            Installed { plugin: installed.plugin, kv_entries: settings.limits.kv_entries },
-        );
+        let installed = Installed {
+            plugin: installed.plugin,
+            kv_entries: settings.limits.kv_entries,
+            may_revoke: settings.grants.revocation,
+            schedule: settings.schedule_seconds,
+        };
+        fits(config, name, &installed)
+            .map_err(|why| StartError::Unusable { what: format!("[plugin.{name}]"), why })?;
+        plugins.insert(name.clone(), installed);
     }
     Ok(plugins)
+}
+
+/// What the component says of itself against what the config has it do: a wipe that comes to nothing
+/// should be heard of now.
+fn fits(config: &Config, name: &str, installed: &Installed) -> Result<(), String> {
+    let (offers, description) = (installed.plugin.offers(), installed.plugin.description());
+    let posts = |credential: &&MdmCredential| credential.events.iter().any(|named| named == name);
+    let is_posted_to =
+        config.verify.mdm.iter().any(|mdm| mdm.credential.values().any(|c| posts(&c)));
+    let has_events = installed.schedule.is_some() || is_posted_to;
+    if has_events && !offers.events {
+        return Err(
+            "the component exports no `events`: remove `schedule-seconds`, and the plug-in \
+                    from `events` of [verify.mdm.credential.NAME]"
+                .into(),
+        );
+    }
+    if installed.may_revoke && !offers.events {
+        return Err(
+            "the component exports no `events`, so the grant `revocation` leads to nothing: \
+                    remove it"
+                .into(),
+        );
+    }
+    if description.notified_before_answer && !offers.outcomes {
+        return Err(
+            "the component wants to be notified before a device is answered, and exports no \
+                    `outcomes`; ask its vendor"
+                .into(),
+        );
+    }
+    Ok(())
 }
 
 /// `serve` alone has business here.
@@ -334,6 +395,7 @@ async fn sweep(store: Store, mut stop: watch::Receiver<bool>) {
                 challenges::sweep(tx, REMEMBER, now)?;
                 kv::sweep(tx, now)?;
                 outbox::sweep(tx, now)?;
+                events::sweep(tx, now)?;
                 mdm::quota::sweep(tx, now)
             })
             .await;

@@ -32,16 +32,34 @@ impl Rules<'_> {
         let mut proofs: Vec<(&str, String)> = Vec::new();
         for (name, credential) in &mdm.credential {
             let at = format!("verify.mdm.credential.{name}");
-            if credential.profiles.is_empty() {
+            if credential.profiles.is_empty() && credential.events.is_empty() {
                 self.add(
                     format!("{at}.profiles"),
                     BadValue::new(
                         "credential-without-profile",
-                        format!("the credential `{name}` may fetch challenges for no profile"),
-                        "name the profiles it is for, or remove the section",
+                        format!(
+                            "the credential `{name}` may fetch challenges for no profile and post \
+                             events of no plug-in"
+                        ),
+                        "name the profiles it is for, or in `events` the plug-ins whose events it \
+                         posts, or remove the section",
                     )
                     .of_row(51),
                 );
+            }
+            if !credential.profiles.is_empty() && credential.quota_per_hour.is_none() {
+                self.add(
+                    format!("{at}.profiles"),
+                    BadValue::new(
+                        "credential-without-quota",
+                        format!("nothing limits the challenges that `{name}` may fetch"),
+                        "set `quota-per-hour` to what its busiest hour needs",
+                    )
+                    .of_row(51),
+                );
+            }
+            for (index, plugin) in credential.events.iter().enumerate() {
+                self.event_plugin(format!("{at}.events[{index}]"), plugin);
             }
             for (index, profile) in credential.profiles.iter().enumerate() {
                 self.known_profile(format!("{at}.profiles[{index}]"), profile);
@@ -93,6 +111,40 @@ impl Rules<'_> {
                 );
             }
             proofs.push((name, proof));
+        }
+    }
+
+    /// Events lead to revocations and to nothing else: a plug-in that may not revoke has no use for
+    /// them.
+    fn event_plugin(&mut self, at: String, plugin: &str) {
+        match self.config.plugin.get(plugin) {
+            None => {
+                let known = known_names(&self.config.plugin);
+                self.add(
+                    at,
+                    BadValue::new(
+                        "unknown-plugin",
+                        format!("there is no plug-in `{plugin}`"),
+                        format!("add [plugin.{plugin}], or name one of those there: {known}"),
+                    ),
+                );
+            }
+            Some(settings) if !settings.grants.revocation => self.add(
+                at,
+                BadValue::new(
+                    "events-without-revocation",
+                    format!(
+                        "events of the plug-in `{plugin}` would come to nothing: it may not have \
+                         certificates revoked"
+                    ),
+                    format!(
+                        "set `revocation = true` in [plugin.{plugin}.grants], or take the plug-in \
+                         out of `events`"
+                    ),
+                )
+                .of_row(38),
+            ),
+            Some(_) => {}
         }
     }
 

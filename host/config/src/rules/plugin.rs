@@ -17,6 +17,28 @@ impl Rules<'_> {
         for (name, plugin) in &config.plugin {
             self.plugin_hosts(name, plugin);
             self.plugin_secrets(name, plugin);
+            self.plugin_schedule(name, plugin);
+        }
+    }
+
+    /// What a feed leads to is revocations; pulled for nothing it would only look as if it worked.
+    fn plugin_schedule(&mut self, name: &str, plugin: &PluginSettings) {
+        if plugin.schedule_seconds.is_some() && !plugin.grants.revocation {
+            self.add(
+                format!("plugin.{name}.schedule-seconds"),
+                BadValue::new(
+                    "events-without-revocation",
+                    format!(
+                        "the feed of the plug-in `{name}` would come to nothing: it may not have \
+                         certificates revoked"
+                    ),
+                    format!(
+                        "set `revocation = true` in [plugin.{name}.grants], or remove \
+                         `schedule-seconds`"
+                    ),
+                )
+                .of_row(38),
+            );
         }
     }
 

@@ -14,7 +14,7 @@ use super::credentials::{Credential, Shown, Stranger};
 use super::listener::Peer;
 use super::question::{Operation, PageQuery, Question};
 use super::reply::{self, JSON, Reply, TEXT, error, reply, retry_after};
-use super::{Mdm, Page, page, page_key, quota};
+use super::{Mdm, Page, event, page, page_key, quota};
 use crate::issuing::{Asked, Issued, NotIssued};
 use crate::start::now;
 
@@ -34,6 +34,7 @@ const AGAIN: u64 = 10;
 enum Way<'a> {
     Challenge { profile: &'a str },
     Page(&'a Page),
+    Event { plugin: &'a str, suffix: &'a str },
     Nowhere,
 }
 
@@ -103,7 +104,8 @@ fn failed_log_in(mdm: &Mdm, peer: &Peer) {
     }
 }
 
-/// Row 51: a credential fetches challenges for its profiles; anything else is 403 and in the ledger.
+/// Row 51: a credential fetches challenges for its profiles and posts events of its plug-ins; anything
+/// else is 403 and in the ledger.
 async fn permitted(
     mdm: &Mdm,
     peer: &Peer,
@@ -115,9 +117,13 @@ async fn permitted(
     let profile = match &way {
         Way::Challenge { profile } => Some(*profile),
         Way::Page(page) => Some(page.profile.as_str()),
-        Way::Nowhere => None,
+        Way::Event { .. } | Way::Nowhere => None,
     };
-    if !profile.is_some_and(|profile| credential.may_fetch_for(profile)) {
+    let may = match &way {
+        Way::Event { plugin, .. } => credential.may_post_to(plugin),
+        _ => profile.is_some_and(|profile| credential.may_fetch_for(profile)),
+    };
+    if !may {
         mdm.count("forbidden", &credential.name);
         let (asked, shown) = (profile.unwrap_or_default(), path.escape_debug());
         let detail = format!(
@@ -129,16 +135,19 @@ async fn permitted(
         mdm.deny(peer, asked, "mdm-not-permitted", detail);
         return match way {
             Way::Page(asked) => page::no_permission(asked.encoding),
-            Way::Challenge { .. } | Way::Nowhere => error(
+            Way::Challenge { .. } | Way::Event { .. } | Way::Nowhere => error(
                 StatusCode::FORBIDDEN,
                 "not-permitted",
-                "this credential is for other profiles, or for nothing here",
+                "this credential is for other profiles or plug-ins, or for nothing here",
             ),
         };
     }
     match way {
         Way::Challenge { profile } => challenge(mdm, credential, profile, request).await,
         Way::Page(asked) => show(mdm, credential, asked, &request).await,
+        Way::Event { plugin, suffix } => {
+            event::take(mdm, peer, credential, (plugin, suffix), request).await
+        }
         Way::Nowhere => error(StatusCode::FORBIDDEN, "not-permitted", "there is nothing here"),
     }
 }
@@ -306,6 +315,10 @@ impl Mdm {
         if let Some(profile) = path.strip_prefix("/challenge/") {
             return Way::Challenge { profile };
         }
+        if let Some(rest) = path.strip_prefix("/event/") {
+            let (plugin, suffix) = rest.split_once('/').unwrap_or((rest, ""));
+            return Way::Event { plugin, suffix };
+        }
         self.pages.get(&page_key(path)).map_or(Way::Nowhere, Way::Page)
     }
 
@@ -331,7 +344,7 @@ impl Mdm {
         }
     }
 
-    fn count(&self, what: &'static str, credential: &str) {
+    pub(super) fn count(&self, what: &'static str, credential: &str) {
         self.verifiers
             .counters
             .count("mdm_requests", &[("result", what), ("credential", credential)]);
@@ -351,7 +364,7 @@ impl Mdm {
     }
 }
 
-async fn body(request: Request<Incoming>) -> Result<Vec<u8>, Box<Reply>> {
+pub(super) async fn body(request: Request<Incoming>) -> Result<Vec<u8>, Box<Reply>> {
     let collected = Limited::new(request.into_body(), BODY).collect();
     match tokio::time::timeout(BODY_TIME, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
@@ -371,7 +384,7 @@ async fn body(request: Request<Incoming>) -> Result<Vec<u8>, Box<Reply>> {
     }
 }
 
-fn busy(detail: &str) -> Reply {
+pub(super) fn busy(detail: &str) -> Reply {
     retry_after(error(StatusCode::SERVICE_UNAVAILABLE, "not-now", detail), AGAIN)
 }
 

@@ -1,5 +1,5 @@
-//! Who asks. A credential is a name in the config with the profiles that it is for; nothing else can
-//! be done with it.
+//! Who asks. A credential is a name in the config with the profiles and the plug-ins that it is for;
+//! nothing else can be done with it.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,22 @@ use crate::start::StartError;
 /// The longest `Authorization` that is read.
 const LONGEST: usize = 4096;
 
-/// Somebody who may fetch challenges.
+/// Somebody who may fetch challenges or post events.
 #[derive(Debug)]
 pub(super) struct Credential {
     pub(super) name: String,
     profiles: Vec<String>,
+    events: Vec<String>,
     pub(super) per_hour: u32,
 }
 
 impl Credential {
     pub(super) fn may_fetch_for(&self, profile: &str) -> bool {
         self.profiles.iter().any(|allowed| allowed == profile)
+    }
+
+    pub(super) fn may_post_to(&self, plugin: &str) -> bool {
+        self.events.iter().any(|allowed| allowed == plugin)
     }
 }
 
@@ -57,7 +62,7 @@ pub(super) enum Shown {
     Bearer(Zeroizing<Vec<u8>>),
 }
 
-/// Everybody who may fetch challenges.
+/// Everybody who may fetch challenges or post events.
 #[derive(Debug)]
 pub(super) struct Credentials {
     all: BTreeMap<String, Credential>,
@@ -95,7 +100,9 @@ impl Credentials {
         let credential = Credential {
             name: name.to_owned(),
             profiles: settings.profiles.clone(),
-            per_hour: settings.quota_per_hour,
+            events: settings.events.clone(),
+            // The config lets no profile stand without a quota; no quota is none.
+            per_hour: settings.quota_per_hour.unwrap_or(0),
         };
         self.all.insert(name.to_owned(), credential);
         Ok(())

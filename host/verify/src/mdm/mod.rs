@@ -1,8 +1,9 @@
-//! Where device managements fetch challenges, over TLS and after showing who they are.
+//! Where device managements fetch challenges and post events, over TLS and after showing who they are.
 //!
 //! The host decides who may ask for which profile and how often, before any plug-in runs; the plug-in
 //! decides whether there is a challenge. No answer without TLS exists, NTLM and Negotiate are never
-//! spoken (row 60), and a credential can do nothing but fetch challenges for its profiles (row 51).
+//! spoken (row 60), and a credential can do nothing but fetch challenges for its profiles and post
+//! events of its plug-ins (row 51).
 //!
 //! | Module | Is |
 //! |---|---|
@@ -12,12 +13,14 @@
 //! | `throttle` | failed log-ins of a source make it wait |
 //! | `quota` | challenges of a credential in an hour, kept over a restart |
 //! | `answer` | from a request to an answer: authenticate, permit, count, ask the plug-in |
+//! | `event` | what a device management says of devices: stored before it is told so |
 //! | `question` | what bodies and queries may say |
 //! | `page` | what NDES would show |
 //! | `reply` | answers, none of which may be stored |
 
 mod answer;
 mod credentials;
+mod event;
 mod listener;
 mod page;
 mod password;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use countersign_ipc::{Bytes, EnrolmentId};
 use countersign_sandbox::{KvWrite, model};
-use countersign_store::rusqlite::{Transaction, params};
+use countersign_store::rusqlite::{ToSql, Transaction, params};
 use countersign_store::{ColumnKey, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,6 +27,19 @@ const REASON: usize = 512;
 
 /// Given up notices that are listed.
 const LISTED: u32 = 100;
+
+const DUE: &str =
+    "SELECT n.number, n.enrolment, n.attempt, n.plugin, n.request, n.tries, n.outcome, n.code,
+            a.certificate
+     FROM notice n
+     JOIN approval a ON a.enrolment = n.enrolment AND a.attempt = n.attempt
+     WHERE n.state = 'due' AND n.next_try <= ?1
+       -- only
+       AND NOT EXISTS (
+         SELECT 1 FROM notice e
+         WHERE e.state = 'due' AND e.plugin = n.plugin AND e.thread = n.thread
+           AND e.arrived < n.arrived)
+     ORDER BY n.arrived, n.number LIMIT ?2";
 
 /// A notice to be, which is written with its approval.
 #[derive(Debug)]
@@ -140,21 +153,31 @@ pub(crate) fn arrived(
 
 /// The oldest of each thread and plug-in, if its time has come.
 pub(super) async fn due(store: &Store, most: u32, now: u64) -> Result<Vec<Due>, StoreError> {
+    select_due(store, most, now, None).await
+}
+
+/// The same, of one attempt only where `of` names it.
+async fn select_due(
+    store: &Store,
+    most: u32,
+    now: u64,
+    of: Option<([u8; 32], u32)>,
+) -> Result<Vec<Due>, StoreError> {
+    let only = match of {
+        None => "",
+        Some(_) => "AND n.enrolment = ?3 AND n.attempt = ?4",
+    };
+    let sql = DUE.replace("-- only", only);
+    let (enrolment, attempt) = of.unzip();
+    let now = seconds(now);
     store
         .read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT n.number, n.enrolment, n.attempt, n.plugin, n.request, n.tries, n.outcome,
-                        n.code, a.certificate
-                 FROM notice n
-                 JOIN approval a ON a.enrolment = n.enrolment AND a.attempt = n.attempt
-                 WHERE n.state = 'due' AND n.next_try <= ?1
-                   AND NOT EXISTS (
-                     SELECT 1 FROM notice e
-                     WHERE e.state = 'due' AND e.plugin = n.plugin AND e.thread = n.thread
-                       AND e.arrived < n.arrived)
-                 ORDER BY n.arrived, n.number LIMIT ?2",
-            )?;
-            let rows = statement.query_map(params![seconds(now), most], |row| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut values: Vec<&dyn ToSql> = vec![&now, &most];
+            if let (Some(enrolment), Some(attempt)) = (&enrolment, &attempt) {
+                values.extend([enrolment as &dyn ToSql, attempt]);
+            }
+            let rows = statement.query_map(values.as_slice(), |row| {
                 Ok(Due {
                     number: row.get(0)?,
                     enrolment: row.get(1)?,
@@ -168,6 +191,60 @@ pub(super) async fn due(store: &Store, most: u32, now: u64) -> Result<Vec<Due>, 
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+}
+
+/// A notice of one enrolment that is not told yet.
+#[derive(Debug)]
+pub(super) struct Untold {
+    pub(super) number: i64,
+    pub(super) plugin: String,
+    /// To be told now, if nothing of its thread comes before it and it is not given up.
+    pub(super) due: Option<Due>,
+}
+
+/// What is not told yet of one attempt, whoever is to hear it.
+pub(super) async fn untold(
+    store: &Store,
+    enrolment: [u8; 32],
+    attempt: u32,
+    now: u64,
+) -> Result<Vec<Untold>, StoreError> {
+    let untold = store
+        .read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT number, plugin FROM notice WHERE enrolment = ?1 AND attempt = ?2",
+            )?;
+            let rows = statement.query_map(params![enrolment, attempt], |row| {
+                Ok(Untold { number: row.get(0)?, plugin: row.get(1)?, due: None })
+            })?;
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        })
+        .await?;
+    if untold.is_empty() {
+        return Ok(untold);
+    }
+    let mut due = select_due(store, u32::MAX, now, Some((enrolment, attempt))).await?;
+    let with = |mut one: Untold| {
+        let at = due.iter().position(|due| due.number == one.number);
+        one.due = at.map(|at| due.swap_remove(at));
+        one
+    };
+    Ok(untold.into_iter().map(with).collect())
+}
+
+/// Whether a notice is still as it was read: nobody has told it since.
+pub(super) async fn is_untouched(store: &Store, due: &Due) -> Result<bool, StoreError> {
+    let (number, tries) = (due.number, due.tries);
+    store
+        .read(move |connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM notice
+                         WHERE number = ?1 AND tries = ?2 AND state = 'due')",
+                )?
+                .query_row(params![number, tries], |row| row.get(0))?)
         })
         .await
 }
@@ -264,6 +341,21 @@ pub(super) async fn postponed(store: &Store, due: Due, until: u64) -> Result<Set
     Ok(Settled::NoPlace)
 }
 
+/// A notice that was given up is told again; false if there is no such one.
+pub(crate) async fn resend(store: &Store, number: i64) -> Result<bool, StoreError> {
+    store
+        .write(move |tx| {
+            let again = tx
+                .prepare_cached(
+                    "UPDATE notice SET state = 'due', tries = 0, next_try = 0
+                     WHERE number = ?1 AND state = 'dead'",
+                )?
+                .execute([number])?;
+            Ok(again == 1)
+        })
+        .await
+}
+
 /// Removes what nobody waits for any more.
 pub(crate) fn sweep(tx: &Transaction<'_>, now: u64) -> Result<usize, StoreError> {
     Ok(tx
@@ -281,11 +373,12 @@ pub(super) async fn facts(store: &Store) -> Result<Value, StoreError> {
                     .query_row([state], |row| row.get::<_, u32>(0))
             };
             let mut statement = connection.prepare_cached(
-                "SELECT enrolment, attempt, plugin, outcome, tries, failure FROM notice
+                "SELECT enrolment, attempt, plugin, outcome, tries, failure, number FROM notice
                  WHERE state = 'dead' ORDER BY number DESC LIMIT ?1",
             )?;
             let rows = statement.query_map([LISTED], |row| {
                 Ok(json!({
+                    "id": format!("notice-{}", row.get::<_, i64>(6)?),
                     "enrolment": hex::encode(row.get::<_, [u8; 32]>(0)?),
                     "attempt": row.get::<_, u32>(1)?,
                     "plugin": row.get::<_, String>(2)?,
@@ -306,6 +399,10 @@ pub(super) async fn facts(store: &Store) -> Result<Value, StoreError> {
 }
 
 impl Due {
+    pub(super) fn number(&self) -> i64 {
+        self.number
+    }
+
     pub(super) fn open(&self, key: &ColumnKey) -> Result<Letter, String> {
         let place = place(&self.enrolment, self.attempt, &self.plugin);
         let text = key

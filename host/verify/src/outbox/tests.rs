@@ -260,3 +260,56 @@ async fn what_a_plug_in_writes_comes_true_with_the_end_of_its_notice_or_not_at_a
     assert_eq!(lab.done(lab.one(5000).await, vec![write("a")]).await, Settled::Told);
     assert_eq!((count("kv").await, count("notice").await), (1, 0));
 }
+
+#[tokio::test]
+async fn what_was_given_up_is_told_again_by_hand_from_the_beginning() {
+    let lab = lab();
+    lab.approve(1, "t", "webhook").await;
+    lab.end(1, "issued").await;
+    assert!(!notice::resend(&lab.store, 1).await.unwrap(), "it is due");
+    let mut now = 0;
+    loop {
+        let due = lab.one(now).await;
+        match notice::failed(&lab.store, due, 0, "down".into(), now).await.unwrap() {
+            Settled::GivenUp { .. } => break,
+            _ => now += 3600,
+        }
+    }
+    assert!(lab.due(u64::MAX).await.is_empty());
+    let facts = notice::facts(&lab.store).await.unwrap();
+    let id = facts["newest-given-up"][0]["id"].as_str().unwrap();
+    let number = id.strip_prefix("notice-").unwrap().parse().unwrap();
+    assert!(notice::resend(&lab.store, number).await.unwrap());
+    assert_eq!(lab.one(0).await.tries_before(), 0);
+    assert!(!notice::resend(&lab.store, 999).await.unwrap());
+}
+
+/// What a device waits for: fails if one that comes later in its thread were told too early, or one
+/// that was given up were forgotten.
+#[tokio::test]
+async fn what_is_untold_of_one_enrolment_is_found_due_or_not() {
+    let lab = lab();
+    lab.approve(1, "t", "intune").await;
+    lab.approve(2, "t", "intune").await;
+    lab.approve(2, "t", "webhook").await;
+    let untold = async |enrolment: u8, now| {
+        let found = notice::untold(&lab.store, [enrolment; 32], 1, now).await.unwrap();
+        found.into_iter().map(|one| (one.plugin, one.due.is_some())).collect::<Vec<_>>()
+    };
+    let is = |plugin: &str, due| (plugin.to_owned(), due);
+    assert_eq!(untold(2, 0).await, [is("intune", false), is("webhook", false)]);
+    lab.end(1, "issued").await;
+    lab.end(2, "issued").await;
+    assert_eq!(untold(2, 0).await, [is("intune", false), is("webhook", true)]);
+    let first = lab.one(0).await;
+    assert!(notice::is_untouched(&lab.store, &first).await.unwrap());
+    let stale = lab.one(0).await;
+    let _ = notice::failed(&lab.store, first, 0, "down".into(), 0).await.unwrap();
+    assert!(!notice::is_untouched(&lab.store, &stale).await.unwrap(), "somebody has tried");
+    assert_eq!(untold(1, 0).await, [is("intune", false)], "its pause lasts");
+    assert_eq!(untold(1, 2).await, [is("intune", true)]);
+    assert_eq!(lab.done(lab.one(2).await, Vec::new()).await, Settled::Told);
+    assert_eq!(untold(1, 2).await, []);
+    assert_eq!(untold(2, 2).await, [is("intune", true), is("webhook", true)]);
+    assert_eq!(untold(3, 2).await, []);
+}
