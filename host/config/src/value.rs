@@ -84,19 +84,22 @@ impl FromStr for ComponentDigest {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        let mut digest = [0u8; 32];
-        text.strip_prefix("sha256:")
-            .filter(|hexadecimal| hex::decode_to_slice(hexadecimal, &mut digest).is_ok())
-            .map(|_| Self(digest))
-            .ok_or_else(|| {
-                BadValue::new(
-                    "bad-digest",
-                    format!("`{text}` is not a component's digest"),
-                    "write `sha256:` and 64 hexadecimal digits, as `countersign plugin inspect` \
-                     prints them",
-                )
-            })
+        read_sha256(text).map(Self).ok_or_else(|| {
+            BadValue::new(
+                "bad-digest",
+                format!("`{text}` is not a component's digest"),
+                "write `sha256:` and 64 hexadecimal digits, as `countersign plugin inspect` \
+                 prints them",
+            )
+        })
     }
+}
+
+/// `sha256:` and 64 hexadecimal digits: how every digest is written in the file.
+pub(crate) fn read_sha256(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0u8; 32];
+    hex::decode_to_slice(text.strip_prefix("sha256:")?, &mut digest).ok()?;
+    Some(digest)
 }
 
 impl fmt::Display for ComponentDigest {

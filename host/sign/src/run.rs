@@ -136,14 +136,14 @@ pub fn run(config: &Path) -> ExitCode {
             for problem in problems {
                 tracing::error!(%problem, "the config file is not usable");
             }
-            return ExitCode::FAILURE;
+            return ExitCode::from(StartError::CONFIG);
         }
     };
     match start_and_answer(&loaded) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "not started");
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }

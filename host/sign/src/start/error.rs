@@ -129,3 +129,16 @@ pub enum StartError {
         source: std::io::Error,
     },
 }
+
+impl StartError {
+    /// The exit code for a config file that is not usable; that of the other two processes.
+    pub(crate) const CONFIG: u8 = 3;
+
+    /// 1: something is not usable; 4: the start gate. As the other two processes have it.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Findings(_) => 4,
+            _ => 1,
+        }
+    }
+}

@@ -81,6 +81,7 @@ async fn row_14_a_critical_finding_about_a_key_refuses_the_start() {
     // EA without it: nothing it signs is worth anything.
     replace_certificate(&installation, "ea", Role::Rep);
     let ended = refused(&mut installation, Program::Sign).await;
+    assert_eq!(ended.status.code(), Some(4), "{}", ended.stderr);
     assert!(ended.stderr.contains("ea-certificate-cannot-countersign"), "{}", ended.stderr);
 }
 
