@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use crate::abuse::{self, Abuse, Who};
 use crate::backend::RequestBackend;
 use crate::challenges::{self, Challenges, Redemption};
+use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::denials::Denials;
 use crate::devices::Reach;
@@ -62,6 +63,7 @@ pub(crate) struct Installed {
 pub(crate) struct Verifiers {
     pub(crate) profiles: BTreeMap<String, ProfileSettings>,
     pub(crate) plugins: BTreeMap<String, Installed>,
+    pub(crate) clock: Clock,
     pub(crate) challenges: Arc<Challenges>,
     pub(crate) kv: Kv,
     pub(crate) column_key: Arc<ColumnKey>,
@@ -151,6 +153,12 @@ impl Verifiers {
             store.await.err().map(|error| error.to_string()).into_iter().collect();
         reasons.extend(self.why_not_decide(now()));
         reasons
+    }
+
+    /// Why nothing is approved and no challenge issued, if so: expiry means nothing under a clock that
+    /// went back, and what cannot be written down would be asked again and again.
+    pub(crate) fn why_not_decide(&self, now: u64) -> Option<String> {
+        self.clock.went_back(now).or_else(|| self.store.too_little_room())
     }
 
     /// Decides. Denials are reported to the ledger; everything else only answered.

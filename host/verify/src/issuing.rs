@@ -100,6 +100,9 @@ impl Verifiers {
 
     /// Has a challenge made.
     pub(crate) async fn issue(&self, asked: Asked, now: u64) -> Result<Issued, NotIssued> {
+        if let Some(detail) = self.why_not_decide(now) {
+            return Err(NotIssued::Unavailable(detail));
+        }
         let installed = self.issuer(&asked.profile)?;
         if !(1..=LONGEST_TTL).contains(&asked.ttl) {
             return Err(NotIssued::Invalid(format!(

@@ -9,6 +9,7 @@
 //! | `question` | a CSR as a plug-in sees it; no guest needs an ASN.1 parser |
 //! | `decision` | all verifiers asked, their word intersected with the profile, committed, sealed |
 //! | `challenges` | one-time challenges: issued, staged, bound to one request, spent |
+//! | `clock` | how late it has been: nothing is decided before that |
 //! | `abuse` | challenges that are refused again and again: counted, alarmed, locked |
 //! | `issuing` | the one way to a challenge, for admins and device managements |
 //! | `renewal` | renewals, validated here and nowhere else |
@@ -28,6 +29,7 @@ mod admin;
 mod backend;
 mod certificate;
 mod challenges;
+mod clock;
 mod counters;
 mod decision;
 mod denials;
@@ -47,4 +49,5 @@ mod schema;
 mod start;
 mod tombstone;
 
+pub use clock::accept_clock;
 pub use start::{StartError, run};

@@ -1,6 +1,6 @@
-//! `countersign-verify --config FILE`.
+//! `countersign-verify --config FILE [accept-clock]`.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -8,15 +8,18 @@ fn main() -> ExitCode {
     if let Some(code) = countersign_sandbox::run_if_child(std::env::args_os().skip(1)) {
         return code;
     }
-    let mut arguments = std::env::args_os().skip(1);
-    let config = match (arguments.next(), arguments.next(), arguments.next()) {
-        (Some(flag), Some(path), None) if flag == "--config" => PathBuf::from(path),
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let done = match arguments.as_slice() {
+        [flag, config] if flag == "--config" => countersign_verify::run(Path::new(config)),
+        [flag, config, command] if flag == "--config" && command == "accept-clock" => {
+            countersign_verify::accept_clock(Path::new(config)).map(|said| complain(&said))
+        }
         _ => {
-            complain("usage: countersign-verify --config FILE");
+            complain("usage: countersign-verify --config FILE [accept-clock]");
             return ExitCode::from(2);
         }
     };
-    match countersign_verify::run(&config) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error.to_string());
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
 }
 
 /// The one place that speaks to a person: before there is a log.
-#[expect(clippy::print_stderr, reason = "a start that fails tells the person who started it")]
+#[expect(clippy::print_stderr, reason = "whoever starts it by hand is told what came of it")]
 fn complain(message: &str) {
     eprintln!("countersign-verify: {message}");
 }

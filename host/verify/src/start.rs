@@ -20,6 +20,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::abuse::Abuse;
 use crate::challenges::{self, ChallengeKey, Challenges};
+use crate::clock::{self, Clock};
 use crate::counters::Counters;
 use crate::decision::{Installed, Verifiers};
 use crate::denials::Denials;
@@ -86,12 +87,7 @@ pub fn run(config: &Path) -> Result<(), StartError> {
     let loaded = Config::load(config).map_err(|problems| {
         StartError::Config(problems.iter().map(ToString::to_string).collect())
     })?;
-    if loaded.config.mode == Mode::Production && own_uid() == 0 {
-        return Err(StartError::Unusable {
-            what: "verify runs as root".into(),
-            why: "start it as the user that `[verify] user` names".into(),
-        });
-    }
+    refuse_root(loaded.config.mode)?;
     logging::begin();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
@@ -99,6 +95,16 @@ pub fn run(config: &Path) -> Result<(), StartError> {
         .build()
         .map_err(StartError::of("the runtime"))?;
     runtime.block_on(verify(&loaded))
+}
+
+pub(crate) fn refuse_root(mode: Mode) -> Result<(), StartError> {
+    if mode == Mode::Production && own_uid() == 0 {
+        return Err(StartError::Unusable {
+            what: "verify runs as root".into(),
+            why: "start it as the user that `[verify] user` names".into(),
+        });
+    }
+    Ok(())
 }
 
 async fn verify(loaded: &Loaded) -> Result<(), StartError> {
@@ -285,12 +291,14 @@ async fn verifiers(loaded: &Loaded) -> Result<Verifiers, StartError> {
     let store = Store::open(&settings.state.join("verify.db"), Owner::Verify, SCHEMA)
         .map_err(StartError::of("the database"))?;
     devices::complete(&store).await.map_err(StartError::of("the database"))?;
+    let clock = Clock::of(&store).await.map_err(StartError::of("the database"))?;
     let plugins = install(config).await?;
     let sign = Client::new(&config.sockets.sign(), Role::Verify, loaded.digest);
     let orders = Arc::new(Orders::new(config, store.clone(), sign.clone()));
     Ok(Verifiers {
         profiles: config.profile.clone(),
         plugins,
+        clock,
         challenges: Arc::new(Challenges::new(store.clone(), challenge_key)),
         kv: Kv::new(store.clone(), Arc::clone(&column_key)),
         column_key,
@@ -392,6 +400,7 @@ async fn sweep(store: Store, mut stop: watch::Receiver<bool>) {
         let now = now();
         let swept = store
             .write(move |tx| {
+                clock::keep(tx, now)?;
                 challenges::sweep(tx, REMEMBER, now)?;
                 kv::sweep(tx, now)?;
                 outbox::sweep(tx, now)?;

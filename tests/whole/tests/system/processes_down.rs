@@ -1,5 +1,7 @@
 //! One of the processes is away, or dies: devices are told to come again, and then all is well.
 
+use countersign_ipc::{AdminReply, AdminRequest};
+use countersign_store::rusqlite::Connection;
 use countersign_tests::scep::client::{DeviceKey, KeySize};
 use countersign_tests::{Answer, Device, Installation, PROFILE, Program};
 
@@ -47,6 +49,48 @@ async fn without_sign_nothing_is_submitted_and_the_same_request_goes_through_lat
     let _ = installation.enrol(PROFILE, &device).await.issued();
     assert_eq!(installation.signatures().await, 1);
     let _ = installation.sweep();
+}
+
+/// Fails when `decide` or `issue` no longer asks `Verifiers::why_not_decide`: a challenge that has
+/// expired would be good again.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_the_time_that_verify_has_seen_nothing_is_approved_or_issued() {
+    let mut installation = Installation::start_usual().await;
+    let device = installation.new_device(PROFILE, &NAMES).await;
+    // As if its last run had been an hour later.
+    installation.stop(Program::Verify).await;
+    let database = Connection::open(installation.file("verify/verify.db")).unwrap();
+    assert_eq!(database.execute("UPDATE clock SET seen = seen + 3600", []).unwrap(), 1);
+    drop(database);
+    installation.start(Program::Verify).await;
+    must_come_again(&installation.enrol(PROFILE, &device).await);
+    let question = AdminRequest::IssueChallenge {
+        profile: PROFILE.to_owned(),
+        names: vec!["CN=device-18".to_owned()],
+        device_id: None,
+        ttl: 3600,
+    };
+    match installation.admin(Program::Verify, question).await {
+        AdminReply::Refused { message } => assert!(message.contains("the clock"), "{message}"),
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+    must_become(&installation, 503).await;
+    let status = installation.facts(Program::Serve, AdminRequest::Status).await;
+    assert!(status["readiness"]["reasons"].to_string().contains("the clock"), "{status}");
+    assert_eq!(installation.signatures().await, 0);
+
+    // A person who knows that it was ahead says so, while `verify` is stopped.
+    assert!(!accept_clock(&installation), "it keeps its database to itself");
+    installation.stop(Program::Verify).await;
+    assert!(accept_clock(&installation));
+    installation.start(Program::Verify).await;
+    let _ = installation.enrol(PROFILE, &device).await.issued();
+}
+
+fn accept_clock(installation: &Installation) -> bool {
+    let mut command = std::process::Command::new(countersign_tests::program("verify"));
+    command.arg("--config").arg(installation.config()).arg("accept-clock");
+    command.output().unwrap().status.success()
 }
 
 #[tokio::test(flavor = "multi_thread")]
