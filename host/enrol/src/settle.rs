@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use countersign_ipc::{OutcomeKind, OutcomeRecord, SignReply, SignRequest, VerifyRequest};
+use countersign_ipc::{
+    EnrolmentId, OutcomeKind, OutcomeRecord, SignReply, SignRequest, VerifyRequest,
+};
 
 use crate::enrolments::Enrolments;
 use crate::record::{Ending, OutboxMessage, Record, RecordError, Records};
 use crate::state::State;
 
 const ASK: Duration = Duration::from_secs(20);
+
+/// The code of an end that nobody but this process decided.
+const NEVER_SUBMITTED: &str = "never-submitted";
 
 /// Closes what was never submitted and has outlived `patience` seconds. Every signature ends with a
 /// submission or the mark `abandoned`; what the CA may have seen is never closed here.
@@ -24,7 +29,11 @@ pub async fn settle(
     let before = now.saturating_sub(patience);
     let mut closed = 0;
     for record in records.unmoved_since(State::Ready, before).await? {
-        let messages = messages(abandoned(&record));
+        let outcome = abandoned(record.id, record.attempt, record.profile.clone());
+        let messages = vec![
+            OutboxMessage::Sign(SignRequest::Outcome(outcome.clone())),
+            OutboxMessage::Verify(VerifyRequest::Outcome(outcome)),
+        ];
         end(records, &record, messages, now).await?;
         closed += 1;
     }
@@ -68,14 +77,7 @@ async fn close_unknown_signatures(
             // The row's own way ends it, or its message is already in the outbox.
             continue;
         }
-        let outcome = OutcomeRecord {
-            enrolment: signature.enrolment,
-            attempt: signature.attempt,
-            profile: String::new(),
-            outcome: OutcomeKind::Abandoned,
-            certificate: None,
-            code: Some("never-submitted".to_owned()),
-        };
+        let outcome = abandoned(signature.enrolment, signature.attempt, signature.profile);
         match peers.sign.call(&SignRequest::Outcome(outcome.clone()), ASK).await {
             Ok(SignReply::Done) => {}
             other => {
@@ -90,22 +92,15 @@ async fn close_unknown_signatures(
     Ok(closed)
 }
 
-fn abandoned(record: &Record) -> OutcomeRecord {
+fn abandoned(enrolment: EnrolmentId, attempt: u32, profile: String) -> OutcomeRecord {
     OutcomeRecord {
-        enrolment: record.id,
-        attempt: record.attempt,
-        profile: record.profile.clone(),
+        enrolment,
+        attempt,
+        profile,
         outcome: OutcomeKind::Abandoned,
         certificate: None,
-        code: Some("never-submitted".to_owned()),
+        code: Some(NEVER_SUBMITTED.to_owned()),
     }
-}
-
-fn messages(outcome: OutcomeRecord) -> Vec<OutboxMessage> {
-    vec![
-        OutboxMessage::Sign(SignRequest::Outcome(outcome.clone())),
-        OutboxMessage::Verify(VerifyRequest::Outcome(outcome)),
-    ]
 }
 
 async fn end(
@@ -119,7 +114,7 @@ async fn end(
         certificate: None,
         serial: None,
         not_after: None,
-        code: Some("never-submitted".to_owned()),
+        code: Some(NEVER_SUBMITTED.to_owned()),
         messages,
     };
     match records.end(record.id, record.attempt, ending, now).await {

@@ -218,13 +218,15 @@ pub enum SignReply {
 }
 
 /// A signature whose outcome `sign` was not told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Unsettled {
     /// Which enrolment.
     pub enrolment: EnrolmentId,
     /// Which attempt of it.
     pub attempt: u32,
+    /// The profile that it was signed for: its end must name the same.
+    pub profile: String,
     /// When it was signed, seconds since 1970 UTC.
     pub signed_at: u64,
 }
