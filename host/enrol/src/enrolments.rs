@@ -8,7 +8,8 @@ use countersign_ipc::{
     Bytes, Client, DenialRecord, EnrolmentId, OutcomeKind, OutcomeRecord, RevocationOrder,
     SealedApproval, SignReply, SignRequest, VerifyReply, VerifyRequest,
 };
-use countersign_scep::{Bounds, Message, Request};
+use countersign_scep::{Bounds, Message, MessageType, Request};
+use countersign_store::Store;
 use tokio::sync::mpsc;
 
 use crate::access;
@@ -31,6 +32,9 @@ use crate::zone_a::{Place, ZoneA};
 
 /// Denials that wait for their way to the ledger; more are counted and dropped.
 const DENIALS: usize = 1024;
+
+/// Seconds until a device comes again while the disk is full: somebody must make room.
+const NO_ROOM: u32 = 60;
 
 /// Attempts in a row that `sign` closed and this process does not know: one for each death between
 /// two durable writes that nobody came back for.
@@ -79,6 +83,8 @@ pub struct Parts {
     pub wake_outbox: Arc<tokio::sync::Notify>,
     /// Seconds since 1970 UTC.
     pub now: fn() -> u64,
+    /// Why there is too little room on the disk to write down what will come, if so.
+    pub too_little_room: fn(&Store) -> Option<String>,
 }
 
 #[derive(Debug)]
@@ -166,6 +172,9 @@ impl Inner {
         };
         tracing::debug!(station = "receive", profile = profile.name, %source, "received");
         let message = received.message().without_content();
+        if let Some(conclusion) = self.cannot_be_recorded(&message) {
+            return self.reply(&conclusion, &message, None, &profile).await;
+        }
         let begin = Instant::now();
         let opened = open(received, &self.parts.opener, &self.parts.zone_a, place).await;
         match opened {
@@ -181,6 +190,19 @@ impl Inner {
                 self.reply(&conclusion, &message, Some(opened.request()), &profile).await
             }
             Err(conclusion) => self.reply(&conclusion, &message, None, &profile).await,
+        }
+    }
+
+    /// On a full disk no envelope is opened, no verifier asked and nothing signed for what could not
+    /// be written down afterwards. What is only looked up is answered.
+    fn cannot_be_recorded(&self, message: &Message) -> Option<Conclusion> {
+        match message.message_type() {
+            Ok(MessageType::PkcsReq | MessageType::RenewalReq | MessageType::CertPoll) => {
+                let why = (self.parts.too_little_room)(self.parts.records.store())?;
+                Some(Conclusion::busy(NO_ROOM, why))
+            }
+            // What is none of these is refused before a key is used.
+            Ok(MessageType::GetCert | MessageType::GetCrl | MessageType::CertRep) | Err(_) => None,
         }
     }
 

@@ -142,6 +142,7 @@ async fn serve(loaded: &Loaded) -> Result<(), StartError> {
             bounds,
             wake_outbox: Arc::clone(&wake),
             now,
+            too_little_room: Store::too_little_room,
         }),
         aliases: aliases(config),
         gate: Arc::clone(&gate),

@@ -27,13 +27,14 @@ use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
 
-use crate::world::{CaFault, Faults, World, now};
+use crate::token::Losable;
+use crate::world::{CaFault, Faults, World, now, too_little_room};
 
 /// The profile lets the identical octets out once more where the CA's answer was lost.
 pub(crate) const MOST_SUBMISSIONS: u32 = 2;
 
 const PATIENCE: u64 = 86_400;
-const PROFILE: &str = "devices";
+pub(crate) const PROFILE: &str = "devices";
 
 /// What all cases share: keys, the CA, and the sockets that the peers answer on.
 pub(crate) struct Laboratory {
@@ -132,6 +133,7 @@ impl Life {
         };
         let pool = |name| {
             let token = token(laboratory.directory.path(), name);
+            let token = Losable { token, world: Arc::clone(world) };
             KeyPool::start(Arc::new(token), PoolLimits::default()).unwrap()
         };
         let role = |name| RoleCertificate::from_der(&laboratory.certificate(name)).unwrap();
@@ -159,6 +161,7 @@ impl Life {
             bounds: Bounds::default(),
             wake_outbox: wake,
             now,
+            too_little_room,
         });
         let ra = CaCertificates::parse(&bundle).unwrap();
         drop(_inside);
@@ -168,6 +171,10 @@ impl Life {
     /// A device sends its request; none if there is no answer.
     pub(crate) fn come(&self, device: &Device, faults: &Faults) -> Option<DeviceAnswer> {
         self.send(device, device.request(&self.ra), faults)
+    }
+
+    pub(crate) fn renew(&self, device: &Device, faults: &Faults) -> Option<DeviceAnswer> {
+        self.send(device, device.renewal(&self.ra), faults)
     }
 
     pub(crate) fn poll(&self, device: &Device, faults: &Faults) -> Option<DeviceAnswer> {
@@ -293,7 +300,7 @@ fn profile(laboratory: &Laboratory, world: &Arc<World>, issuer: Certificate) -> 
         ca_certificates: vec![issuer],
         next_ca: None,
         reply_chain: Vec::new(),
-        renews: false,
+        renews: true,
         legacy: LegacyAlgorithms::default(),
         sha1_renewals: false,
         patience: PATIENCE,

@@ -1,6 +1,6 @@
 //! The state machine of an enrolment under random faults: devices come, repeat themselves, poll, try
-//! what is not theirs; verifiers, `sign`, the CA, the store and the clock misbehave; the process is
-//! dropped in the middle and opened again. Whatever the sequence, the invariants hold, and once all
+//! what is not theirs, renew; verifiers, `sign`, the CA, the store, the disk, the tokens and the
+//! clock misbehave; the process is dropped in the middle and opened again. Whatever the sequence, the invariants hold, and once all
 //! is well again no device is stuck.
 //!
 //! A failing sequence is shrunk and printed with its seed. A longer run:
@@ -20,12 +20,14 @@
 )]
 
 mod life;
+mod token;
 mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use countersign_tests::{Answer, Device};
+use countersign_scep::client::{DeviceKey, KeySize};
+use countersign_tests::{Answer, Device, Issued, csr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -47,6 +49,8 @@ enum Step {
     Come { device: usize, faults: Faults },
     /// It asks what became of it.
     Poll { device: usize, faults: Faults },
+    /// It renews with what it was given, if it was.
+    Renew { device: usize, faults: Faults },
     /// Somebody with the device's challenge and transaction ID, and a key of their own.
     Thief { device: usize, faults: Faults },
     /// The process dies, without a word, and starts again.
@@ -65,6 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (device(), faults()).prop_map(|(device, faults)| Step::Come { device, faults }),
         3 => (device(), faults()).prop_map(|(device, faults)| Step::Poll { device, faults }),
+        3 => (device(), faults()).prop_map(|(device, faults)| Step::Renew { device, faults }),
         1 => (device(), faults()).prop_map(|(device, faults)| Step::Thief { device, faults }),
         2 => Just(Step::Crash),
         1 => (-800_i64..800).prop_map(|seconds| Step::Clock { seconds }),
@@ -92,15 +97,13 @@ fn faults() -> impl Strategy<Value = Faults> {
         1 => Just(CaFault::IssuesAnother),
         1 => Just(CaFault::Hangs),
     ];
-    (peer(), peer(), peer(), ca, prop::bool::weighted(0.15)).prop_map(
-        |(verify, sign, outcomes, ca, store_fails)| Faults {
-            verify,
-            sign,
-            outcomes,
-            ca,
-            store_fails,
-        },
-    )
+    let rarely = || prop::bool::weighted(0.1);
+    let around = (peer(), peer(), peer(), ca);
+    let within = (prop::bool::weighted(0.15), rarely(), rarely(), rarely());
+    (around, within).prop_map(|((verify, sign, outcomes, ca), within)| {
+        let (store_fails, disk_full, cep_lost, rep_lost) = within;
+        Faults { verify, sign, outcomes, ca, store_fails, disk_full, cep_lost, rep_lost }
+    })
 }
 
 /// Devices with their challenges, and a thief for each; the same in each case, because keys take
@@ -108,6 +111,8 @@ fn faults() -> impl Strategy<Value = Faults> {
 struct People {
     devices: Vec<Device>,
     thieves: Vec<Device>,
+    /// What each device sends when it renews: for a new key, without a challenge.
+    renewals: Vec<Vec<u8>>,
 }
 
 impl People {
@@ -121,7 +126,31 @@ impl People {
             thief.transaction_id = devices[index].transaction_id.clone();
             thief
         });
-        Self { thieves: thieves.collect(), devices }
+        let renewals = (0..DEVICES).map(|index| {
+            let key = DeviceKey::generate(KeySize::Rsa2048).unwrap();
+            csr(&key, &[&format!("CN=device-{index}")], None)
+        });
+        Self { thieves: thieves.collect(), renewals: renewals.collect(), devices }
+    }
+
+    /// The request of whom [`Delivered`] counts so.
+    fn csr(&self, who: usize) -> &[u8] {
+        let people = self.devices.iter().chain(&self.thieves).map(|device| &device.csr);
+        people.chain(&self.renewals).nth(who).unwrap()
+    }
+
+    /// The device about to renew, if it has a certificate.
+    fn renewing(&self, index: usize, delivered: &Delivered) -> Option<Device> {
+        let certificate = delivered.get(&index)?.first()?.clone();
+        let device = &self.devices[index];
+        let device = Device {
+            key: DeviceKey::from_pkcs8(device.key.to_pkcs8()).unwrap(),
+            csr: device.csr.clone(),
+            signer: device.signer.clone(),
+            transaction_id: device.transaction_id.clone(),
+        };
+        let issued = Issued { all: vec![certificate.clone()], certificate };
+        Some(device.renewing(&issued, self.renewals[index].clone()))
     }
 }
 
@@ -180,6 +209,13 @@ fn case(laboratory: &Laboratory, people: &People, steps: &[Step]) -> Result<(), 
                 world.meet(*faults);
                 let answer = life.poll(&people.devices[*device], faults);
                 life = take(life, answer, *device, &mut delivered, laboratory, &world);
+            }
+            Step::Renew { device, faults } => {
+                let Some(renewing) = people.renewing(*device, &delivered) else { continue };
+                world.meet(*faults);
+                let answer = life.renew(&renewing, faults);
+                let who = 2 * DEVICES + device;
+                life = take(life, answer, who, &mut delivered, laboratory, &world);
             }
             Step::Thief { device, faults } => {
                 world.meet(*faults);
@@ -241,7 +277,23 @@ fn heal(
         }
         let known = last.clone();
         life = take(life, last, index, delivered, laboratory, world);
-        world.may_end(&device.csr, index, known)?;
+        world.may_end(&device.csr, known)?;
+    }
+    // A renewal needs `verify` to know of the certificate that it leans on.
+    life.drain_outbox()?;
+    for index in 0..DEVICES {
+        let Some(device) = people.renewing(index, delivered) else { continue };
+        let mut last = None;
+        for _ in 0..RETRIES {
+            last = life.renew(&device, &Faults::NONE);
+            if !matches!(last, Some(Answer::Pending)) {
+                break;
+            }
+            world.decide(true);
+        }
+        let known = last.clone();
+        life = take(life, last, 2 * DEVICES + index, delivered, laboratory, world);
+        world.may_end(&device.csr, known)?;
     }
     // Thieves too: what waits at the CA is asked for only when its device comes.
     for (index, thief) in people.thieves.iter().enumerate() {

@@ -3,7 +3,7 @@
 //! not be asked of it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,11 +16,21 @@ use countersign_ipc::{
 };
 use countersign_lab_ca::{LabCa, Role};
 use countersign_profile::{Certificate, Csr, RevocationList};
+use countersign_scep::{Bounds, Message};
+use countersign_store::Store;
 use countersign_tests::Answer as DeviceAnswer;
 use zeroize::Zeroizing;
 
-use crate::life::{Laboratory, MOST_SUBMISSIONS};
+use crate::life::{Laboratory, MOST_SUBMISSIONS, PROFILE};
 use crate::{Delivered, People};
+
+/// Whether the disk is full; one for all, as the clock is.
+static DISK_FULL: AtomicBool = AtomicBool::new(false);
+
+/// For `Parts::too_little_room`.
+pub(crate) fn too_little_room(_: &Store) -> Option<String> {
+    DISK_FULL.load(Ordering::SeqCst).then(|| "a fault".to_owned())
+}
 
 /// Seconds that the clock is off; one clock for all, because `Parts::now` is a plain function.
 static OFFSET: AtomicI64 = AtomicI64::new(0);
@@ -40,6 +50,12 @@ pub(crate) struct Faults {
     pub(crate) ca: CaFault,
     /// `serve`'s own database refuses what it is told.
     pub(crate) store_fails: bool,
+    /// Its file system is full, and says so.
+    pub(crate) disk_full: bool,
+    /// The token with its CEP key is out.
+    pub(crate) cep_lost: bool,
+    /// That with its REP key is.
+    pub(crate) rep_lost: bool,
 }
 
 impl Faults {
@@ -49,6 +65,9 @@ impl Faults {
         outcomes: Peer::Well,
         ca: CaFault::Well,
         store_fails: false,
+        disk_full: false,
+        cep_lost: false,
+        rep_lost: false,
     };
 }
 
@@ -109,6 +128,18 @@ struct State {
     wrong: Vec<String>,
 }
 
+impl State {
+    /// Whether the CA issued that, as it was approved.
+    fn delivered(&self, certificate_sha256: Option<[u8; 32]>) -> bool {
+        self.requests.iter().filter(|request| !request.wrong).any(|request| {
+            let certificate = request.certificate.as_ref().map(|der| Certificate::parse(der));
+            certificate.is_some_and(|certificate| {
+                certificate.is_ok_and(|found| Some(found.sha256()) == certificate_sha256)
+            })
+        })
+    }
+}
+
 /// See the module.
 pub(crate) struct World {
     state: Mutex<State>,
@@ -116,6 +147,7 @@ pub(crate) struct World {
     ca: Arc<LabCa>,
     other: Vec<u8>,
     chain: Vec<Vec<u8>>,
+    list: Arc<RevocationList>,
 }
 
 impl std::fmt::Debug for World {
@@ -135,7 +167,10 @@ impl World {
             requests: Vec::new(),
             wrong: Vec::new(),
         };
+        let issuer = Certificate::parse(laboratory.ca.certificate_der()).unwrap();
+        let list = RevocationList::read(laboratory.ca.crl().unwrap(), &issuer).unwrap();
         let world = Arc::new(Self {
+            list: Arc::new(list),
             state: Mutex::new(state),
             key: ApprovalKey::new(&Zeroizing::new(vec![7; 32])).unwrap(),
             ca: Arc::clone(&laboratory.ca),
@@ -151,7 +186,27 @@ impl World {
     }
 
     pub(crate) fn meet(&self, faults: Faults) {
+        DISK_FULL.store(faults.disk_full, Ordering::SeqCst);
         self.state().faults = faults;
+    }
+
+    // Tokens
+
+    /// Whether the token with this key is out.
+    pub(crate) fn is_lost(&self, key: &str) -> bool {
+        let faults = self.state().faults;
+        match key {
+            "cep" => faults.cep_lost,
+            _ => faults.rep_lost,
+        }
+    }
+
+    /// An envelope is opened.
+    pub(crate) fn opens(&self) {
+        let mut state = self.state();
+        if state.faults.disk_full {
+            state.wrong.push("an envelope was opened with a full disk".to_owned());
+        }
     }
 
     pub(crate) fn set_clock(&self, seconds: i64) {
@@ -192,13 +247,25 @@ impl World {
     fn judge(&self, question: &VerifyEnrolment) -> VerifyReply {
         let mut state = self.state();
         let csr = Csr::parse(&question.csr.0).unwrap();
-        let challenge = csr.challenge().unwrap().text().to_owned();
+        // A renewal has none: its current certificate is its proof.
+        let challenge = csr.challenge().map(|challenge| challenge.text().to_owned());
+        let current = question.renewal.as_ref().map(|evidence| {
+            let message = Message::parse(&evidence.message.0, &Bounds::default()).unwrap();
+            Certificate::parse(message.signer().der()).unwrap().sha256()
+        });
         let info = csr.info_sha256();
+        if question.kind == Kind::Renewal && !state.delivered(current) {
+            state.wrong.push("a renewal leans on what nobody was given".to_owned());
+        }
         let denied = |code: &str| VerifyReply::Denied { code: code.to_owned() };
         let unavailable =
             || VerifyReply::Unavailable { retry_after: 1, detail: "a fault".to_owned() };
-        if state.bound.get(&challenge).is_some_and(|bound| *bound != info) {
+        let bound = challenge.as_ref().and_then(|challenge| state.bound.get(challenge));
+        if bound.is_some_and(|bound| *bound != info) {
             return denied("challenge-used");
+        }
+        if challenge.is_none() && current.is_none() {
+            return denied("challenge-missing");
         }
         if state.spent.contains(&info) {
             return denied("challenge-spent");
@@ -208,13 +275,16 @@ impl World {
             Peer::Refuses => return denied("a-fault"),
             Peer::Unavailable => return unavailable(),
             Peer::Well | Peer::Pending | Peer::LosesItsAnswer => {
-                state.bound.insert(challenge, info);
+                if let Some(challenge) = challenge {
+                    state.bound.insert(challenge, info);
+                }
             }
         }
         if fault == Peer::Pending {
             return VerifyReply::Pending { retry_after: 1 };
         }
-        let id = EnrolmentId::of(&question.profile, &question.transaction_id.0, &info, None);
+        let transaction = &question.transaction_id.0;
+        let id = EnrolmentId::of(&question.profile, transaction, &info, current.as_ref());
         state.approved.insert((id, question.attempt), csr.sha256());
         if fault == Peer::LosesItsAnswer {
             return unavailable();
@@ -222,9 +292,9 @@ impl World {
         let approval = Approval {
             enrolment: id,
             attempt: question.attempt,
-            kind: Kind::Initial,
+            kind: question.kind,
             profile: question.profile.clone(),
-            current_certificate_sha256: None,
+            current_certificate_sha256: current,
             csr_sha256: csr.sha256(),
             info_sha256: info,
             names: csr.names().iter().map(ToString::to_string).collect(),
@@ -276,6 +346,7 @@ impl World {
                     .map(|((enrolment, attempt), _)| Unsettled {
                         enrolment: *enrolment,
                         attempt: *attempt,
+                        profile: PROFILE.to_owned(),
                         // Long ago: what no row stands for is closed at the next start, and its device
                         // must still get through (`NotCountersigned::Settled`).
                         signed_at: 0,
@@ -334,6 +405,10 @@ impl World {
             return unavailable();
         }
         let key = (outcome.enrolment, outcome.attempt);
+        if outcome.profile != PROFILE {
+            state.wrong.push(format!("{key:?} ended for profile `{}`", outcome.profile));
+            return SignReply::Refused { code: "profile-differs".to_owned() };
+        }
         let known = match state.signed.get_mut(&key) {
             None => Some(format!("an outcome of what was never signed: {key:?}")),
             Some(signature) => match signature.outcome {
@@ -353,12 +428,7 @@ impl World {
     // What must hold.
 
     /// Whether an honest device may end like this, once all is well.
-    pub(crate) fn may_end(
-        &self,
-        csr: &[u8],
-        index: usize,
-        answer: Option<DeviceAnswer>,
-    ) -> Result<(), String> {
+    pub(crate) fn may_end(&self, csr: &[u8], answer: Option<DeviceAnswer>) -> Result<(), String> {
         let state = self.state();
         let csr = Csr::parse(csr).unwrap();
         let mine: Vec<&Request> =
@@ -370,7 +440,8 @@ impl World {
                 mine.iter().filter(|request| !request.told).count() >= MOST_SUBMISSIONS as usize
             }
             Some(DeviceAnswer::Failure { .. }) => {
-                let bound = state.bound.get(&format!("challenge-{index}"));
+                let challenge = csr.challenge().map(|challenge| challenge.text());
+                let bound = challenge.and_then(|challenge| state.bound.get(challenge));
                 let stolen = bound.is_some_and(|bound| *bound != csr.info_sha256());
                 stolen || mine.iter().any(|request| request.wrong || request.denied)
             }
@@ -379,7 +450,7 @@ impl World {
         if allowed {
             Ok(())
         } else {
-            Err(format!("device {index} ended with {answer:?}: {state:?}"))
+            Err(format!("{} ended with {answer:?}: {state:?}", csr.subject()))
         }
     }
 
@@ -410,14 +481,15 @@ impl World {
             if certificates.len() != 1 {
                 return Err(format!("{who} was given {} certificates", certificates.len()));
             }
-            let person = people.devices.iter().chain(&people.thieves).nth(*who).unwrap();
+            let asked = people.csr(*who);
             let issued = state.requests.iter().any(|request| {
                 !request.wrong
                     && request.certificate.as_ref() == certificates.first()
-                    && csr_in(&request.cms) == person.csr
+                    && csr_in(&request.cms) == asked
             });
             let key = Certificate::parse(&certificates[0]).unwrap().public_key().unwrap();
-            if !issued || key.spki_der() != person.key.spki_der() {
+            let wanted = Csr::parse(asked).unwrap();
+            if !issued || key.spki_der() != wanted.public_key().spki_der() {
                 return Err(format!("{who} was given what was not issued for it"));
             }
         }
@@ -490,7 +562,12 @@ impl Authority for World {
     }
 
     fn crl(&self) -> Answer<'_, Arc<RevocationList>> {
-        Box::pin(async { Err(AuthorityError::Unavailable { detail: "none".to_owned() }) })
+        Box::pin(async {
+            if self.state().faults.ca == CaFault::NotReached {
+                return Err(AuthorityError::Unavailable { detail: "a fault".to_owned() });
+            }
+            Ok(Arc::clone(&self.list))
+        })
     }
 
     fn health(&self) -> Answer<'_, ()> {
