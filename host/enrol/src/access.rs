@@ -8,6 +8,7 @@
 //! The list is public; whoever signs a message gets it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign_profile::Certificate;
 use countersign_scep::IssuerAndSerial;
@@ -21,6 +22,27 @@ use crate::zone_a::{Place, Stay};
 /// Longer lists stay where the CA publishes them: a small question must not have an answer of many
 /// megabytes, encrypted and signed.
 const LONGEST_LIST: usize = 1 << 20;
+
+/// How long a device that asks again waits for the list. A fetch that takes longer goes on, for those
+/// who come later.
+const LIST: Duration = Duration::from_secs(5);
+
+/// Whether the CA's list names a certificate that is about to be handed out again.
+///
+/// Only a list that was read says so: where none is configured, or none is to be had, the device
+/// gets what it was given before. That gives it nothing new (it holds the key, and whoever relies on
+/// the certificate looks at the list), while another attempt would be another signature, and a
+/// refusal would make devices come again until the CA publishes. Renewals are another matter: there
+/// no list is no answer (`admit`).
+pub(crate) async fn is_revoked(profile: &Profile, certificate: &[u8]) -> bool {
+    let authority = Arc::clone(&profile.authority);
+    let list = tokio::spawn(async move { authority.crl().await });
+    let Ok(Ok(Ok(list))) = tokio::time::timeout(LIST, list).await else {
+        return false;
+    };
+    Certificate::parse(certificate)
+        .is_ok_and(|certificate| list.covers(&certificate) && list.revokes(&certificate))
+}
 
 /// GetCert.
 pub(crate) async fn certificate(

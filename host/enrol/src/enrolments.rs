@@ -1,7 +1,7 @@
 //! Leads a message along the way, from whatever point its enrolment has reached.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use countersign_fail_points::{Point, reached};
 use countersign_ipc::{
@@ -39,6 +39,16 @@ const NO_ROOM: u32 = 60;
 /// Attempts in a row that `sign` closed and this process does not know: one for each death between
 /// two durable writes that nobody came back for.
 const MOST_SETTLED: usize = 8;
+
+/// How long `sign` may take to note a revocation.
+const ORDER: Duration = Duration::from_secs(10);
+
+/// Why an issued certificate answers no request any more.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Expired,
+    Revoked,
+}
 
 /// What came of one attempt to begin.
 enum Begun {
@@ -306,9 +316,43 @@ impl Inner {
                 Err(code) => Ok(Conclusion::refused(code)),
             },
             State::Refused | State::Abandoned => Ok(Conclusion::refused("poll-of-ended-attempt")),
+            // A poll carries no request that could be verified again.
+            State::Issued if self.is_over(&record, profile).await.is_some() => {
+                Ok(Conclusion::refused("certificate-is-over"))
+            }
             State::Ready | State::Intended | State::Pending | State::Issued | State::Withheld => {
                 self.resume(record, profile).await
             }
+        }
+    }
+
+    /// Why the stored certificate does not answer the request any more, if so.
+    async fn is_over(&self, record: &Record, profile: &Profile) -> Option<Over> {
+        if record.not_after.is_none_or(|end| end <= (self.parts.now)()) {
+            return Some(Over::Expired);
+        }
+        let certificate = record.certificate.as_ref()?;
+        access::is_revoked(profile, certificate).await.then_some(Over::Revoked)
+    }
+
+    /// `sign` lets an attempt after an issued one through where the certificate has expired or was
+    /// ordered revoked, and sees no list. That somebody else had it revoked stands in the ledger as an
+    /// order of that reason, once; there is nothing left to carry out, so `verify` gets none.
+    async fn tell_of_revocation(
+        &self,
+        record: &Record,
+        profile: &Profile,
+    ) -> Result<(), Conclusion> {
+        tracing::warn!(enrolment = %record.id, attempt = record.attempt,
+            "the certificate was revoked and is not handed out again");
+        let certificate = record.certificate.as_deref().unwrap_or_default();
+        let order = order(profile, record.id, record.attempt, certificate, "on-revocation-list");
+        match self.parts.peers.sign.call(&SignRequest::Order(order), ORDER).await {
+            Ok(SignReply::Done) => Ok(()),
+            Ok(other) => {
+                Err(Conclusion::busy(60, format!("sign does not take the revocation: {other:?}")))
+            }
+            Err(error) => Err(Conclusion::busy(10, error)),
         }
     }
 
@@ -325,17 +369,28 @@ impl Inner {
         };
         match record.state {
             State::Waiting => self.begin(admitted.attempt(record.attempt), profile).await,
-            State::Issued if record.not_after.is_some_and(|end| end > (self.parts.now)()) => {
-                self.resume(record, profile).await
-            }
-            State::Issued | State::Refused | State::Abandoned => {
-                let next = record.attempt.saturating_add(1);
-                self.begin(admitted.attempt(next), profile).await
-            }
+            State::Issued => match self.is_over(&record, profile).await {
+                None => self.resume(record, profile).await,
+                Some(Over::Expired) => self.begin_next(admitted, &record, profile).await,
+                Some(Over::Revoked) => match self.tell_of_revocation(&record, profile).await {
+                    Ok(()) => self.begin_next(admitted, &record, profile).await,
+                    Err(conclusion) => Ok(conclusion),
+                },
+            },
+            State::Refused | State::Abandoned => self.begin_next(admitted, &record, profile).await,
             State::Ready | State::Intended | State::Pending | State::Withheld => {
                 self.resume(record, profile).await
             }
         }
+    }
+
+    async fn begin_next(
+        &self,
+        admitted: Admitted,
+        record: &Record,
+        profile: &Profile,
+    ) -> Result<Conclusion, RecordError> {
+        self.begin(admitted.attempt(record.attempt.saturating_add(1)), profile).await
     }
 
     /// From the verifiers to the authority.
@@ -623,17 +678,8 @@ impl Inner {
                     Some(&certificate),
                     Some("check-failed".to_owned()),
                 );
-                let order = RevocationOrder {
-                    enrolment: standing.id,
-                    attempt: standing.attempt,
-                    profile: profile.name.clone(),
-                    authority: profile.authority_name.clone(),
-                    certificate_sha256: Bytes(sha256(&certificate).to_vec()),
-                    serial: countersign_profile::Certificate::parse(&certificate)
-                        .map(|certificate| certificate.serial_hex())
-                        .unwrap_or_default(),
-                    reason: "check-failed".to_owned(),
-                };
+                let (id, attempt) = (standing.id, standing.attempt);
+                let order = order(profile, id, attempt, &certificate, "check-failed");
                 self.end(
                     standing,
                     State::Withheld,
@@ -699,6 +745,26 @@ impl Inner {
         if self.denials.try_send(denial).is_err() {
             tracing::warn!("a denial did not fit into the queue to the ledger");
         }
+    }
+}
+
+fn order(
+    profile: &Profile,
+    enrolment: EnrolmentId,
+    attempt: u32,
+    certificate: &[u8],
+    reason: &str,
+) -> RevocationOrder {
+    RevocationOrder {
+        enrolment,
+        attempt,
+        profile: profile.name.clone(),
+        authority: profile.authority_name.clone(),
+        certificate_sha256: Bytes(sha256(certificate).to_vec()),
+        serial: countersign_profile::Certificate::parse(certificate)
+            .map(|certificate| certificate.serial_hex())
+            .unwrap_or_default(),
+        reason: reason.to_owned(),
     }
 }
 

@@ -5,7 +5,11 @@ use countersign_profile::RevocationList;
 use countersign_scep::client::{Ask, Expected, Reply};
 use countersign_scep::{Certificate, FailInfo, IssuerAndSerial, LegacyAlgorithms};
 use countersign_tests::openssl::{openssl, run};
-use countersign_tests::{Answer, Device, HttpReply, Installation, PROFILE, Profile, Program};
+use countersign_tests::{
+    Answer, Device, HttpReply, Installation, PROFILE, Plugin, Profile, Program,
+};
+
+use crate::guests::{APPROVE, Guest};
 
 const NAMES: [&str; 2] = ["CN=device-17", "DNS:device-17.example"];
 
@@ -58,6 +62,65 @@ async fn a_certificate_goes_again_to_its_key_and_to_nobody_else() {
     let sent = device.ask(&ra, Ask::GetCert(&name));
     let answer = device.read(&sent, installation.send("other", &sent).await, &ra);
     assert_eq!(answer, not_opened);
+}
+
+fn revoke(installation: &Installation, certificate: &[u8]) {
+    let certificate = countersign_profile::Certificate::parse(certificate).unwrap();
+    installation.ca().revoke(certificate.serial_hex().trim_start_matches("00"), 1).unwrap();
+}
+
+/// Fails when `Inner::is_over` no longer asks `access::is_revoked`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_revoked_since_is_not_handed_out_again_but_asked_for_anew() {
+    // It vouches for whatever is asked: case 0 of `vouched`.
+    let vouched = APPROVE + 8;
+    let generous = Guest::verifying(format!(
+        "(i32.store8 (i32.const {vouched}) (i32.const 0)) (i32.const {APPROVE})"
+    ));
+    let folder = tempfile::tempdir().unwrap();
+    let component = folder.path().join("guest.wasm");
+    std::fs::write(&component, generous.build()).unwrap();
+    let grants = "[grants]\nexactly-as-requested = true\n";
+    let installation = Installation::builder()
+        .profile(Profile::named(PROFILE).renewal(&["renewal"]))
+        .profile(Profile::named("open").verifiers(&["generous"]).renewal(&["renewal"]))
+        .plugin(Plugin::new("generous", component, grants))
+        .start()
+        .await;
+    let device = installation.new_device(PROFILE, &NAMES).await;
+    let issued = installation.enrol(PROFILE, &device).await.issued();
+    let approved = Device::new(&["CN=device-18"], None);
+    let first = installation.enrol("open", &approved).await.issued();
+    revoke(&installation, &issued.certificate);
+    revoke(&installation, &first.certificate);
+
+    // Its challenge made one certificate and makes no other.
+    assert!(installation.enrol(PROFILE, &device).await.is_refused_without_reason());
+    assert!(installation.poll(PROFILE, &device).await.is_refused_without_reason());
+    assert_eq!(installation.signatures().await, 2);
+    // Where the verifiers approve again, the next attempt begins, and has its own answer from then on.
+    let second = installation.enrol("open", &approved).await.issued();
+    assert_ne!(second.certificate, first.certificate);
+    assert_eq!(installation.enrol("open", &approved).await.issued(), second);
+    assert_eq!(installation.signatures().await, 3);
+    let orders = installation.ledger_of("order").await;
+    assert_eq!(orders.len(), 2, "{orders:?}");
+    assert!(orders.iter().all(|order| order["body"]["reason"] == "on-revocation-list"));
+}
+
+/// A device that lost the answer does not depend on where the CA publishes: it gets what it had.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_list_a_device_gets_the_certificate_that_it_had() {
+    let mut installation = Installation::builder()
+        .profile(Profile::named(PROFILE).renewal(&["renewal"]))
+        .start()
+        .await;
+    let device = installation.new_device(PROFILE, &NAMES).await;
+    let issued = installation.enrol(PROFILE, &device).await.issued();
+    installation.stop_ca().await;
+    assert_eq!(installation.enrol(PROFILE, &device).await.issued(), issued);
+    assert_eq!(installation.poll(PROFILE, &device).await.issued(), issued);
+    assert_eq!(installation.signatures().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
