@@ -14,7 +14,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use countersign_keys::pkcs11::{Pkcs11Token, PinSource};
+use countersign_keys::pkcs11::{PinSource, Pkcs11Token};
 use countersign_keys::{KeyPlace, Mode, TokenPlace, Tokens, TokensError};
 use softhsm::{PIN, SoftHsm, alone, soon, uri};
 

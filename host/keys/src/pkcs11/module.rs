@@ -110,11 +110,7 @@ impl Module {
             }
             let module = Arc::new(Self {
                 path: path.clone(),
-                life: RwLock::new(Life {
-                    context: library.clone(),
-                    generation: 1,
-                    up: true,
-                }),
+                life: RwLock::new(Life { context: library.clone(), generation: 1, up: true }),
                 pause: Pause::default(),
             });
             let owner = Arc::downgrade(&module);
