@@ -8,13 +8,14 @@
 
 mod answer;
 mod body;
+mod event;
 mod notice;
 mod seal;
 mod settings;
 mod time;
 
 use countersign_sdk::{
-    Context, DenialCode, Description, Host, HttpRequest, Outcome, Outcomes, Power, Problem,
+    Action, ActionResult, Context, Denial, DenialCode, Description, Event, Events, Host, HttpRequest, Outcome, Outcomes, Power, Problem,
     Request, RequestKind, Retry, Verdict, Verifier, deny,
 };
 
@@ -49,6 +50,11 @@ impl Verifier for Webhook {
                 "With `vouch = \"exactly-as-requested\"`: an allowance is for every name in the \
                  request",
             )
+            .wants(
+                Power::Revocation,
+                "If the end point posts events: to have certificates of its devices revoked",
+            )
+            .event("revoke")
     }
 
     fn check_settings(settings: &Settings) -> Vec<Problem> {
@@ -86,6 +92,35 @@ impl Outcomes for Webhook {
     }
 }
 
+impl Events for Webhook {
+    fn on_event(
+        settings: &Settings,
+        context: &Context,
+        event: &Event,
+        host: &Host,
+    ) -> Result<Vec<Action>, Denial> {
+        event::read(settings, context.now, event, host)
+    }
+
+    fn settled(
+        settings: &Settings,
+        context: &Context,
+        results: &[ActionResult],
+        host: &Host,
+    ) -> Result<(), Retry> {
+        let Some(url) = settings.notice_url() else {
+            return Ok(());
+        };
+        let body = notice::settled(context, results);
+        let sent = seal::seal(settings, url, context, host, body).map_err(notice::later)?;
+        let response = host.http().send(sent.request)?;
+        if !response.is_success() {
+            return Err(notice::refused(response.status));
+        }
+        sent.seal.open(context, host, &response).map(drop).map_err(notice::later)
+    }
+}
+
 /// One delivery may come twice: this is how the receiver knows.
 fn identified(request: HttpRequest, outcome: &Outcome) -> HttpRequest {
     request
@@ -112,4 +147,4 @@ fn suits(settings: &Settings, request: &Request) -> Result<(), countersign_sdk::
     }
 }
 
-countersign_sdk::export!(Webhook with outcomes);
+countersign_sdk::export!(Webhook with outcomes, events);

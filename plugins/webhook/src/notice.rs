@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use countersign_sdk::{Certificate, Context, Ending, NotApproved, Outcome, Retry};
-use serde_json::{Map, Value};
+use countersign_sdk::{
+    ActionResult, Certificate, Context, Ending, NotApproved, Outcome, ResultKind, Retry,
+};
+use serde_json::{Map, Value, json};
 
 use crate::body::{add_key, certified_key, common, details, names};
 use crate::settings::{Format, Settings};
@@ -51,6 +53,31 @@ pub(crate) fn notice(
         }
         body.insert("countersign".into(), details);
     }
+    body
+}
+
+/// What became of events: `done`, `nothing-to-do`, `refused`, `failed`.
+pub(crate) fn settled(context: &Context, results: &[ActionResult]) -> Map<String, Value> {
+    let result = |result: &ActionResult| {
+        let (kind, detail) = match &result.kind {
+            ResultKind::Done => ("done", ""),
+            ResultKind::NothingToDo => ("nothing-to-do", ""),
+            ResultKind::Refused(why) => ("refused", why.as_str()),
+            ResultKind::Failed(why) => ("failed", why.as_str()),
+            ResultKind::Other(word) => ("other", word.as_str()),
+        };
+        json!({ "id": result.id, "result": kind, "detail": detail })
+    };
+    let mut body = Map::new();
+    body.insert("timestamp".into(), rfc3339(context.now).into());
+    body.insert(
+        "countersign".into(),
+        json!({
+            "version": 1,
+            "event": "settled",
+            "results": results.iter().map(result).collect::<Vec<_>>(),
+        }),
+    );
     body
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use countersign_plugin_webhook::{Format, KEY, Settings, Vouch, Webhook};
 use countersign_sdk::{
-    DenialCode, Ending, HttpRequest, HttpResponse, Name, NotApproved, Request, Verdict, Vouched,
-    mock,
+    Action, Denial, DenialCode, Ending, HttpRequest, HttpResponse, Name, NotApproved, Reason,
+    Request, ResultKind, Verdict, Vouched, mock,
 };
 use serde_json::{Value, json};
 
@@ -248,4 +248,82 @@ fn a_notice_that_was_not_taken_is_told_again_and_none_is_told_unasked() {
     let silent = Settings { notify: false, ..settings(Format::StepCa) };
     assert_eq!(host.notify::<Webhook>(&silent, &outcome), Ok(()));
     assert_eq!(host.http_requests().len(), before);
+}
+
+/// The time of the mock's calls.
+const NOW: u64 = 1_767_225_600;
+const WIPE: &str = r#"{"id":"wipe-1","action":"revoke","deviceId":"17","detail":"wiped"}"#;
+
+/// An event with this body, signed for `signed` at `time`.
+fn event(body: &str, signed: &str, time: u64) -> Result<Vec<Action>, Denial> {
+    let message = format!("countersign-webhook-1 event\nhook-1\n{time}\n{signed}");
+    let event = mock::event(body)
+        .header("countersign-timestamp", time.to_string())
+        .header("countersign-signature", format!("v1={}", hex::encode(tag(message.as_bytes()))))
+        .build();
+    host().on_event::<Webhook>(&settings(Format::StepCa), &event)
+}
+
+#[test]
+fn a_signed_event_revokes_a_device_or_a_certificate() {
+    let reason = Reason::CessationOfOperation;
+    assert_eq!(
+        event(WIPE, WIPE, NOW),
+        Ok(vec![Action::revoke_device("wipe-1", "17", reason, "wiped")])
+    );
+    let body = r#"{"id":"a","action":"revoke","reason":"key-compromise","detail":"a\nb",
+        "certificate":{"issuer":"CN=CA","serialNumber":"1f"}}"#;
+    let revoked = Action::revoke_certificate("a", "CN=CA", "1f", Reason::KeyCompromise, "a b");
+    assert_eq!(event(body, body, NOW), Ok(vec![revoked]));
+}
+
+#[test]
+fn an_event_that_is_not_signed_for_this_time_and_webhook_is_refused() {
+    let code = |answer: Result<Vec<Action>, Denial>| answer.unwrap_err().code.as_str().to_owned();
+    let other = WIPE.replace("17", "18");
+    assert_eq!(code(event(&other, WIPE, NOW)), "event-unsigned");
+    assert_eq!(code(event(WIPE, WIPE, NOW - 301)), "event-unsigned");
+    assert_eq!(code(event(WIPE, WIPE, NOW + 301)), "event-unsigned");
+    let bare = mock::event(WIPE).build();
+    let answer = host().on_event::<Webhook>(&settings(Format::StepCa), &bare);
+    assert_eq!(code(answer), "event-unsigned");
+}
+
+#[test]
+fn an_event_that_says_something_else_is_refused() {
+    for body in [
+        r#"{"id":"a","action":"revoke"}"#,
+        r#"{"id":"a","action":"lock","deviceId":"17"}"#,
+        r#"{"action":"revoke","deviceId":"17"}"#,
+        r#"{"id":"a","action":"revoke","device":"17"}"#,
+        r#"{"id":"a","action":"revoke","deviceId":"1","certificate":{"issuer":"","serialNumber":""}}"#,
+        "wipe 17",
+    ] {
+        let denial = event(body, body, NOW).unwrap_err();
+        assert_eq!(denial.code.as_str(), "event-unreadable", "{body}");
+    }
+}
+
+#[test]
+fn the_receiver_is_told_what_became_of_its_events_if_it_wants_to_know() {
+    let host = host();
+    host.answer_http(|_| Ok(HttpResponse::new(200, "")));
+    let results = || {
+        [("wipe-1".to_owned(), ResultKind::Done), ("b".to_owned(), ResultKind::Failed("x".into()))]
+    };
+    assert_eq!(host.settled::<Webhook>(&settings(Format::StepCa), results()), Ok(()));
+    let sent = host.http_requests().pop().unwrap();
+    let body: Value = serde_json::from_slice(&sent.body).unwrap();
+    assert_eq!(
+        body["countersign"]["results"],
+        json!([
+            { "id": "wipe-1", "result": "done", "detail": "" },
+            { "id": "b", "result": "failed", "detail": "x" },
+        ])
+    );
+    let silent = Settings { notify: false, ..settings(Format::StepCa) };
+    assert_eq!(host.settled::<Webhook>(&silent, results()), Ok(()));
+    assert_eq!(host.http_requests().len(), 1);
+    host.answer_http(|_| Ok(HttpResponse::new(503, "")));
+    assert!(host.settled::<Webhook>(&settings(Format::StepCa), results()).is_err());
 }

@@ -58,6 +58,16 @@ impl Receiver {
         self
     }
 
+    /// Header fields of an event with this body, signed as the plug-in wants it.
+    #[must_use]
+    pub fn event_headers(&self, body: &str) -> [(&'static str, String); 2] {
+        let timestamp = now().to_string();
+        let signed = format!("countersign-webhook-1 event\n{}\n{timestamp}\n{body}", self.id);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.key);
+        let tag = hex::encode(hmac::sign(&key, signed.as_bytes()));
+        [("countersign-timestamp", timestamp), ("countersign-signature", format!("v1={tag}"))]
+    }
+
     /// Signs no answer, as somebody without the key would.
     #[must_use]
     pub fn unsigned(mut self) -> Self {
@@ -97,6 +107,10 @@ impl Receiver {
             Ok(body) => body,
             Err(_) => return Reply::new(400, ""),
         };
+        if let Some(results) = body["countersign"]["results"].as_array() {
+            state.settled.extend(results.iter().cloned());
+            return self.sign(&json!({ "allow": true }), nonce.as_deref());
+        }
         let is_notice =
             body.get("x509Certificate").is_some() || body.get("scepErrorCode").is_some();
         let answer = if is_notice {
@@ -191,6 +205,7 @@ struct State {
     nonces: BTreeSet<String>,
     bodies: Vec<Value>,
     notices: Vec<Notice>,
+    settled: Vec<Value>,
     refused: Vec<String>,
 }
 
@@ -220,6 +235,12 @@ impl WebhookReceiver {
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
         lock(&self.state).notices.clone()
+    }
+
+    /// What became of its events, as it was told: `id`, `result`, `detail`.
+    #[must_use]
+    pub fn settled(&self) -> Vec<Value> {
+        lock(&self.state).settled.clone()
     }
 
     /// Why requests were refused.
