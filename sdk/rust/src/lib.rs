@@ -61,6 +61,7 @@ mod export;
 mod host;
 mod issuing;
 #[cfg(not(target_arch = "wasm32"))]
+#[cfg(not(target_arch = "wasm32"))]
 pub mod mock;
 mod name;
 mod outcome;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::challenge::Challenges;
 use super::exchange::Exchange;
+use super::mac::{SHORTEST_KEY, hmac_sha256};
 use super::store::Store;
 use crate::time::from_unix_seconds;
 use crate::{
@@ -214,12 +215,19 @@ impl Backend {
         let state = self.state.borrow();
         let recorded = state.macs.get(&(secret.to_owned(), message.to_owned())).cloned();
         let made = || state.answer_mac.as_ref().and_then(|answer| answer(secret, message));
-        recorded.or_else(made).ok_or_else(|| {
-            SecretError::Unavailable(format!(
-                "the mock knows no MAC of this message under `{secret}`: record one with set_mac, \
-                 or make them with answer_mac"
-            ))
-        })
+        if let Some(tag) = recorded.or_else(made) {
+            return Ok(tag);
+        }
+        match state.secrets.get(secret) {
+            Some(key) if key.len() >= SHORTEST_KEY => Ok(hmac_sha256(key, message)),
+            Some(_) => Err(SecretError::Unavailable(format!(
+                "the secret `{secret}` has fewer than {SHORTEST_KEY} bytes, too few for a key"
+            ))),
+            None => Err(SecretError::Unavailable(format!(
+                "the mock knows no MAC of this message under `{secret}`: give it a secret with \
+                 set_secret, record a MAC with set_mac, or make them with answer_mac"
+            ))),
+        }
     }
 
     /// Blocks that count up: 1, 2, …, each repeated to the length asked for.

@@ -55,13 +55,13 @@ impl Host {
         state.store.get(key, state.now)
     }
 
-    /// Gives a secret its value, for `secrets.matches`.
+    /// Gives a secret its value, for `secrets.matches` and, from 16 bytes on, for MACs.
     pub fn set_secret(&self, name: impl Into<String>, value: impl Into<Vec<u8>>) {
         self.state.borrow_mut().secrets.insert(name.into(), value.into());
     }
 
-    /// Records what `secrets.mac` answers for a message: use a pair that the real system made. The
-    /// mock does no cryptography.
+    /// Records what `secrets.mac` answers for a message, before any other way to make one: a pair that
+    /// the real system made.
     pub fn set_mac(
         &self,
         secret: impl Into<String>,
@@ -71,8 +71,8 @@ impl Host {
         self.state.borrow_mut().macs.insert((secret.into(), message.into()), tag.into());
     }
 
-    /// Makes the MACs that were not recorded, with cryptography of the test's own: HMAC-SHA256 of the
-    /// message under the named secret, or nothing for a name that it does not know.
+    /// Makes the MACs that were not recorded in a way of the test's own, or nothing for a name that it
+    /// does not know. [`set_secret`](Self::set_secret) is simpler where the test knows the key.
     ///
     /// ```
     /// # fn hmac_sha256(_: &[u8], _: &[u8]) -> Vec<u8> { Vec::new() }

@@ -30,6 +30,7 @@ mod case;
 mod challenge;
 mod exchange;
 mod host;
+mod mac;
 mod recording;
 mod request;
 mod store;

@@ -1,5 +1,7 @@
 use std::time::SystemTime;
 
+use countersign_cases::{stand_in, stand_in_digest};
+
 use crate::time::from_unix_seconds;
 use crate::{
     Attestation, Attributes, Bytes, Certificate, Challenge, CurrentCertificate, Ending, Event,
@@ -136,13 +138,9 @@ impl RequestBuilder {
     pub fn build(mut self) -> Request {
         if self.0.csr_sha256.is_empty() {
             let names: Vec<_> = self.0.names().map(|name| name.to_string()).collect();
-            let text = format!(
-                "{} key {} challenge {}",
-                names.join(" "),
-                self.0.key.spki_sha256.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-                self.0.challenge.as_ref().map_or("", Challenge::reveal),
-            );
-            self.0.csr_sha256 = stand_in_digest(text.as_bytes());
+            let challenge = self.0.challenge.as_ref().map(Challenge::reveal);
+            let (text, digest) = stand_in(&names, &self.0.key.spki_sha256, challenge);
+            self.0.csr_sha256 = digest.to_vec();
             self.0.csr = text.into();
         }
         self.0
@@ -154,7 +152,7 @@ pub fn certificate(serial_number: impl Into<String>) -> CertificateBuilder {
     let serial_number = serial_number.into();
     CertificateBuilder(Certificate {
         der: Bytes::from(format!("certificate {serial_number}")),
-        sha256: stand_in_digest(serial_number.as_bytes()),
+        sha256: stand_in_digest(serial_number.as_bytes()).to_vec(),
         serial_number,
         issuer: "CN=Mock CA".to_owned(),
         subject: Vec::new(),
@@ -305,16 +303,4 @@ impl EventBuilder {
 
 fn key() -> PublicKey {
     PublicKey { algorithm: KeyAlgorithm::EcP256, bits: 256, spki_sha256: vec![0x17; 32] }
-}
-
-/// Tells texts apart, as a digest would; no cryptography (FNV-1a, spread over 32 bytes).
-fn stand_in_digest(text: &[u8]) -> Vec<u8> {
-    (0_u8..4)
-        .flat_map(|lane| {
-            let start = 0xcbf2_9ce4_8422_2325_u64 ^ u64::from(lane);
-            text.iter()
-                .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
-                .to_be_bytes()
-        })
-        .collect()
 }
