@@ -26,6 +26,8 @@ use crate::{
 /// A guest that waits inside WASI is not seen by the clock; so long after its deadline it is taken
 /// down from outside.
 const GRACE: Duration = Duration::from_millis(50);
+/// Never used up: fuel is measured, and the clock ends calls.
+const FUEL: u64 = u64::MAX / 2;
 
 /// What a call is made for, as far as the plug-in may know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +68,11 @@ pub struct Used {
     pub host_calls: u32,
     /// Lines that were over the log's limits.
     pub log_dropped: u32,
+    /// Calls of `http` and `secrets` that were refused for want of a grant.
+    pub refused: u32,
+    /// WebAssembly's own measure of work, where the sandbox meters: about an instruction each, and the
+    /// same on every machine.
+    pub fuel: Option<u64>,
 }
 
 /// A call without an answer. Whoever asked must treat it as "unavailable", never as approval.
@@ -210,6 +217,7 @@ impl Call {
             Ok(Err(error)) => Err(reason(&error, &budgets, self.time)),
             Err(_) => Err(CallError::Deadline(self.time)),
         };
+        let fuel = store.get_fuel().ok().map(|left| FUEL - left);
         // After a trap or a time-out the store is not used again; in fact, it never is.
         let remains = store.into_data().into_remains();
         let used = Used {
@@ -217,6 +225,8 @@ impl Call {
             memory_bytes: remains.memory_bytes,
             host_calls: remains.host_calls,
             log_dropped: remains.log_dropped,
+            refused: remains.refused,
+            fuel,
         };
         match answer {
             Ok(answer) => {
@@ -241,6 +251,8 @@ fn store(engine: &Engine, parts: CallParts) -> Store<CallState> {
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(budgets.crossing_bytes);
     store.set_max_component_handles(budgets.component_handles);
+    // An engine that does not meter has none to set.
+    let _ = store.set_fuel(FUEL);
     store.set_epoch_deadline(1);
     // Reads the host's own data only: a callback that touched the store could be called within a
     // bulk operation (RUSTSEC-2026-0223).

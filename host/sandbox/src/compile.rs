@@ -14,10 +14,12 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::engine;
+use crate::engine::{self, Metering};
 
 /// The hidden argument by which a binary knows that it was started as compiler.
 pub const CHILD_ARGUMENT: &str = "__compile-plugin";
+/// Behind it and the limits: code that counts its work.
+const METERED: &str = "metered";
 
 /// The largest component.
 pub const COMPONENT_BYTES: usize = 32 << 20;
@@ -95,13 +97,17 @@ pub enum CompileError {
 
 impl Compiler {
     /// Machine code for engines of this configuration.
-    pub(crate) fn compile(&self, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+    pub(crate) fn compile(
+        &self,
+        component: &[u8],
+        metering: Metering,
+    ) -> Result<Vec<u8>, CompileError> {
         if component.len() > COMPONENT_BYTES {
             return Err(CompileError::TooLarge { found: component.len() });
         }
         match self {
-            Self::Child(child) => compile_in_child(child, component),
-            Self::InThisProcess => compile_here(component),
+            Self::Child(child) => compile_in_child(child, component, metering),
+            Self::InThisProcess => compile_here(component, metering),
         }
     }
 }
@@ -113,7 +119,11 @@ pub fn run_if_child(arguments: impl IntoIterator<Item = OsString>) -> Option<Exi
     arguments.next()?;
     let memory_bytes = arguments.next()?.into_string().ok()?.parse().ok()?;
     let seconds = arguments.next()?.into_string().ok()?.parse().ok()?;
-    Some(match be_child(memory_bytes, seconds) {
+    let metering = match arguments.next() {
+        Some(word) if word == METERED => Metering::On,
+        _ => Metering::Off,
+    };
+    Some(match be_child(memory_bytes, seconds, metering) {
         Ok(()) => ExitCode::SUCCESS,
         Err(complaint) => {
             let _ = writeln!(std::io::stderr(), "{complaint}");
@@ -122,7 +132,7 @@ pub fn run_if_child(arguments: impl IntoIterator<Item = OsString>) -> Option<Exi
     })
 }
 
-fn be_child(memory_bytes: u64, seconds: u64) -> Result<(), String> {
+fn be_child(memory_bytes: u64, seconds: u64, metering: Metering) -> Result<(), String> {
     // Before the first byte of the component is read.
     limit(memory_bytes, seconds).map_err(|error| format!("limits: {error}"))?;
     let mut component = Vec::new();
@@ -131,7 +141,7 @@ fn be_child(memory_bytes: u64, seconds: u64) -> Result<(), String> {
         .take(most)
         .read_to_end(&mut component)
         .map_err(|error| format!("reading: {error}"))?;
-    let code = compile_here(&component).map_err(|error| error.to_string())?;
+    let code = compile_here(&component, metering).map_err(|error| error.to_string())?;
     let mut out = std::io::stdout().lock();
     out.write_all(MAGIC)
         .and_then(|()| out.write_all(&code))
@@ -149,7 +159,7 @@ fn limit(memory_bytes: u64, seconds: u64) -> rustix::io::Result<()> {
     setrlimit(Resource::Nofile, at_most(16))
 }
 
-fn compile_here(component: &[u8]) -> Result<Vec<u8>, CompileError> {
+fn compile_here(component: &[u8], metering: Metering) -> Result<Vec<u8>, CompileError> {
     if !is_component(component) {
         // Text, a core module, or machine code: `precompile_component` would take the first.
         return Err(CompileError::Invalid(
@@ -158,7 +168,7 @@ fn compile_here(component: &[u8]) -> Result<Vec<u8>, CompileError> {
                 .into(),
         ));
     }
-    let engine = engine::compiling()?;
+    let engine = engine::compiling(metering)?;
     engine
         .precompile_component(component)
         .map_err(|error| CompileError::Invalid(crate::log::escaped(&format!("{error:#}"), 2048)))
@@ -169,13 +179,18 @@ pub fn is_component(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm") && bytes.get(6..8) == Some(&[1, 0])
 }
 
-fn compile_in_child(child: &ChildCompiler, component: &[u8]) -> Result<Vec<u8>, CompileError> {
+fn compile_in_child(
+    child: &ChildCompiler,
+    component: &[u8],
+    metering: Metering,
+) -> Result<Vec<u8>, CompileError> {
     let seconds = child.time.as_secs().max(1);
     let mut process = Command::new(&child.program)
         .args(&child.arguments)
         .arg(CHILD_ARGUMENT)
         .arg(child.memory_bytes.to_string())
         .arg(seconds.to_string())
+        .args((metering == Metering::On).then_some(METERED))
         // What is in the environment may be secret, and none of it is needed.
         .env_clear()
         .current_dir("/")

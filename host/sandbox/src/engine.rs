@@ -21,6 +21,13 @@ const WASMTIME_FLOOR: (u64, u64, u64) = (48, 0, 8);
 /// How often running guests are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
+/// Whether the work of calls is counted. It decides what code is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metering {
+    Off,
+    On,
+}
+
 /// How much room the pool has, for all plug-ins together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolSize {
@@ -89,10 +96,10 @@ pub enum EngineError {
 }
 
 /// Builds the engine that runs plug-ins, and starts its clock, which ends with the engine.
-pub(crate) fn running(pool: &PoolSize) -> Result<Engine, EngineError> {
+pub(crate) fn running(pool: &PoolSize, metering: Metering) -> Result<Engine, EngineError> {
     check_floor(WASMTIME_VERSION)?;
     check_processor(std::env::consts::ARCH)?;
-    let mut config = config();
+    let mut config = config(metering);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(allocation(pool)));
     let engine = Engine::new(&config).map_err(EngineError::Engine)?;
     start_clock(engine.weak()).map_err(EngineError::Clock)?;
@@ -101,23 +108,24 @@ pub(crate) fn running(pool: &PoolSize) -> Result<Engine, EngineError> {
 
 /// Builds an engine that only compiles: the same code comes out, and no address space is reserved,
 /// so that it works under tight limits.
-pub(crate) fn compiling() -> Result<Engine, EngineError> {
+pub(crate) fn compiling(metering: Metering) -> Result<Engine, EngineError> {
     check_floor(WASMTIME_VERSION)?;
     check_processor(std::env::consts::ARCH)?;
-    let mut config = config();
+    let mut config = config(metering);
     // One thread: a child under a limit on its address space has no room for a pool of them.
     config.parallel_compilation(false);
     Engine::new(&config).map_err(EngineError::Engine)
 }
 
 /// Everything that decides what code is made and what a guest may use of WebAssembly.
-fn config() -> Config {
+fn config(metering: Metering) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
         // No component-model async: it had the callback stack overflow class (CVE-2026-115384).
         .concurrency_support(false)
         .epoch_interruption(true)
+        .consume_fuel(metering == Metering::On)
         .wasm_gc(false)
         .wasm_exceptions(false)
         .wasm_threads(false)
@@ -217,7 +225,8 @@ mod tests {
 
     #[test]
     fn the_clock_ends_with_the_engine() {
-        let engine = running(&PoolSize { concurrent_calls: 1, ..PoolSize::default() }).unwrap();
+        let engine = running(&PoolSize { concurrent_calls: 1, ..PoolSize::default() }, Metering::Off)
+            .unwrap();
         let weak = engine.weak();
         drop(engine);
         thread::sleep(TICK * 5);

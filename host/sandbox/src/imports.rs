@@ -233,7 +233,7 @@ mod tests {
             "wasi:cli/run@0.2.6",
             "wasi:keyvalue/store@0.2.0-draft",
             "countersign:verifier/kv",
-            "countersign:verifier/kv@1.0.0-rc.2",
+            "countersign:verifier/kv@1.0.0-rc.1",
             "countersign:verifier/verifier@1.0.0-rc.2",
             "countersign:verifier/sockets@1.0.0-rc.2",
             "evil:verifier/kv@1.0.0-rc.2",

@@ -40,6 +40,7 @@ mod linking;
 mod log;
 pub mod model;
 mod plugin;
+pub mod rehearsal;
 mod sandbox;
 mod secrets;
 mod settings;
@@ -65,11 +66,12 @@ pub use engine::{EngineError, PoolSize, WASMTIME_VERSION};
 pub use grants::Grants;
 pub use http::{
     AddressRange, ClientIdentity, ClientProof, Credential, CredentialKind, HostMatch, HostRule,
-    HttpLimits, HttpSettings, HttpSetupError, OAuth2, Resolve, SystemResolver,
+    HttpLimits, HttpRefusal, HttpRequest, HttpResponse, HttpSettings, HttpSetupError, OAuth2,
+    Resolve, SystemResolver,
 };
 pub use imports::{Import, ImportRefusal, Standing, judge};
 pub use log::{LogLevel, LogLine};
 pub use plugin::{Plugin, PluginSettings};
 pub use sandbox::{ComponentError, LoadError, PoolUse, Sandbox};
 pub use secrets::PluginSecrets;
-pub use settings::SchemaError;
+pub use settings::{SchemaError, check as check_schema};

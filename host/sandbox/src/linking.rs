@@ -12,25 +12,45 @@ use wasmtime_wasi::{
     random::{WasiRandom, WasiRandomView as _},
 };
 
-use crate::{contract, grants::Grants, state::CallState};
+use crate::{contract, grants::Grants, rehearsal::StageRandom, state::CallState};
 
 /// The linkers made so far.
-#[derive(Default)]
-pub(crate) struct Linkers(Mutex<HashMap<Grants, Arc<Linker<CallState>>>>);
+pub(crate) struct Linkers {
+    made: Mutex<HashMap<Grants, Arc<Linker<CallState>>>>,
+    for_rehearsals: bool,
+}
 
 impl Linkers {
+    /// For plug-ins in earnest.
+    pub(crate) fn in_earnest() -> Self {
+        Self { made: Mutex::default(), for_rehearsals: false }
+    }
+
+    /// For plug-ins on a stage: random numbers are the stage's.
+    pub(crate) fn for_rehearsals() -> Self {
+        Self { made: Mutex::default(), for_rehearsals: true }
+    }
+
     /// The linker that has exactly what is granted.
     pub(crate) fn for_grants(
         &self,
         engine: &Engine,
         grants: Grants,
     ) -> wasmtime::Result<Arc<Linker<CallState>>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(linker) = known.get(&grants) {
             return Ok(Arc::clone(linker));
         }
         let mut linker = Linker::new(engine);
         link_start_up(&mut linker)?;
+        if self.for_rehearsals {
+            linker.allow_shadowing(true);
+            random::random::add_to_linker::<CallState, StageRandom>(
+                &mut linker,
+                CallState::stage_random,
+            )?;
+            linker.allow_shadowing(false);
+        }
         contract::link(&mut linker, grants)?;
         let linker = Arc::new(linker);
         known.insert(grants, Arc::clone(&linker));

@@ -300,9 +300,11 @@ impl Runner {
     }
 
     /// `validate-settings`.
-    pub(crate) async fn validate_settings(&self) -> Result<Vec<Problem>, CallFailure> {
+    pub(crate) async fn validate_settings(
+        &self,
+        settings: Arc<str>,
+    ) -> Result<Vec<Problem>, CallFailure> {
         let call = self.prepare(Purpose::Pure, &pure(), None);
-        let settings = Arc::clone(&self.settings);
         let asked = self.run(call, move |adapter, store| {
             Box::pin(async move { adapter.validate_settings(store, &settings).await })
         });

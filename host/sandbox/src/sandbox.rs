@@ -11,13 +11,14 @@ use crate::{
     compile::{CompileError, Compiler},
     component::{Component, Digest},
     contract::{Adapter, PACKAGE, VERSION},
-    engine::{self, EngineError, PoolSize},
+    engine::{self, EngineError, Metering, PoolSize},
     grants::Grants,
     http::{HttpClient, HttpSetupError},
     imports::{self, ImportRefusal, Standing},
     linking::Linkers,
     model::{Description, Problem},
     plugin::{Plugin, PluginSettings, Runner},
+    rehearsal::{Rehearsal, Stage},
     settings::{self, SchemaError},
     state::Reach,
 };
@@ -26,7 +27,9 @@ use crate::{
 pub struct Sandbox {
     engine: Engine,
     linkers: Linkers,
+    rehearsal_linkers: Linkers,
     pool: PoolSize,
+    metering: Metering,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -137,7 +140,23 @@ impl Sandbox {
     /// Starts the engine. Refuses a wasmtime below the floor, and processors without a tier-1
     /// compiler.
     pub fn new(pool: PoolSize) -> Result<Self, EngineError> {
-        Ok(Self { engine: engine::running(&pool)?, linkers: Linkers::default(), pool })
+        Self::with(pool, Metering::Off)
+    }
+
+    /// As [`Sandbox::new`], and every call's work is counted ([`Used::fuel`](crate::Used)). Two to
+    /// three times slower: to measure plug-ins, not to run them.
+    pub fn metered(pool: PoolSize) -> Result<Self, EngineError> {
+        Self::with(pool, Metering::On)
+    }
+
+    fn with(pool: PoolSize, metering: Metering) -> Result<Self, EngineError> {
+        Ok(Self {
+            engine: engine::running(&pool, metering)?,
+            linkers: Linkers::in_earnest(),
+            rehearsal_linkers: Linkers::for_rehearsals(),
+            pool,
+            metering,
+        })
     }
 
     /// Compiles a component, or takes what was compiled before. Blocks while it compiles: call it
@@ -152,7 +171,7 @@ impl Sandbox {
         if let Some(component) = artefacts.load(&self.engine, digest) {
             return Ok(component);
         }
-        let code = compiler.compile(bytes)?;
+        let code = compiler.compile(bytes, self.metering)?;
         Ok(artefacts.store(&self.engine, digest, &code)?)
     }
 
@@ -162,7 +181,7 @@ impl Sandbox {
         bytes: &[u8],
         compiler: &Compiler,
     ) -> Result<Component, ComponentError> {
-        let code = compiler.compile(bytes)?;
+        let code = compiler.compile(bytes, self.metering)?;
         Ok(artefact::load_once(&self.engine, Digest::of(bytes), &code)?)
     }
 
@@ -173,15 +192,35 @@ impl Sandbox {
         component: &Component,
         settings: &PluginSettings,
     ) -> Result<Plugin, LoadError> {
+        self.admitted(component, settings, None).await
+    }
+
+    /// As [`Sandbox::load`], with the same checks, onto a stage.
+    pub async fn rehearse(
+        &self,
+        component: &Component,
+        settings: &PluginSettings,
+        stage: &Stage,
+    ) -> Result<Rehearsal, LoadError> {
+        self.admitted(component, settings, Some(stage)).await.map(Rehearsal::new)
+    }
+
+    async fn admitted(
+        &self,
+        component: &Component,
+        settings: &PluginSettings,
+        stage: Option<&Stage>,
+    ) -> Result<Plugin, LoadError> {
         self.fits_pool(settings)?;
         let grants = settings.grants();
         imports::admit(&settings.name, &component.imports(), grants)?;
-        let runner = self.runner(component, settings, grants)?;
+        let runner = self.runner(component, settings, grants, stage)?;
         let description = describe(&runner).await?;
         let value = serde_json::Value::Object(settings.settings.clone());
         let mut problems = settings::check(&description.settings_schema, &value)?;
         if problems.is_empty() {
-            problems = runner.validate_settings().await.map_err(trial("validate-settings"))?;
+            let text = Arc::clone(&runner.settings);
+            problems = runner.validate_settings(text).await.map_err(trial("validate-settings"))?;
         }
         if !problems.is_empty() {
             return Err(LoadError::Settings { plugin: settings.name.clone(), problems });
@@ -201,8 +240,20 @@ impl Sandbox {
             return Ok(None);
         }
         let settings = PluginSettings::new("(being inspected)");
-        let runner = self.runner(component, &settings, Grants::ALL)?;
+        let runner = self.runner(component, &settings, Grants::ALL, None)?;
         describe(&runner).await.map(Some)
+    }
+
+    /// What a component's `validate-settings` says of a text, whatever the schema says: to see whether
+    /// the two agree. As pure as [`Sandbox::describe`].
+    pub async fn validate_settings(
+        &self,
+        component: &Component,
+        text: &str,
+    ) -> Result<Vec<Problem>, LoadError> {
+        let settings = PluginSettings::new("(being inspected)");
+        let runner = self.runner(component, &settings, Grants::ALL, None)?;
+        runner.validate_settings(text.into()).await.map_err(trial("validate-settings"))
     }
 
     /// How full the pool is.
@@ -230,14 +281,15 @@ impl Sandbox {
         component: &Component,
         settings: &PluginSettings,
         grants: Grants,
+        stage: Option<&Stage>,
     ) -> Result<Runner, LoadError> {
         match component.contract_version() {
             Some(version) if version == VERSION => {}
             Some(found) => return Err(LoadError::Version { found }),
             None => return Err(LoadError::NoVerifier { exports: component.exports() }),
         }
-        let linker = self
-            .linkers
+        let linkers = if stage.is_some() { &self.rehearsal_linkers } else { &self.linkers };
+        let linker = linkers
             .for_grants(&self.engine, grants)
             .map_err(|error| LoadError::Link(format!("{error:#}")))?;
         let adapter = linker
@@ -246,7 +298,10 @@ impl Sandbox {
             .map_err(|error| LoadError::Link(crate::log::escaped(&format!("{error:#}"), 2048)))?;
         let value = serde_json::Value::Object(settings.settings.clone());
         let http = match &settings.http {
-            Some(http) => Some(Arc::new(HttpClient::new(&settings.name, http.clone())?)),
+            Some(http) => {
+                let wire = stage.map(|stage| stage.wire.clone());
+                Some(Arc::new(HttpClient::new(&settings.name, http.clone(), wire)?))
+            }
             None => None,
         };
         Ok(Runner {
@@ -254,7 +309,11 @@ impl Sandbox {
             adapter: Arc::new(adapter),
             name: settings.name.as_str().into(),
             grants,
-            reach: Reach { http, secrets: Arc::new(settings.secrets.clone()) },
+            reach: Reach {
+                http,
+                secrets: Arc::new(settings.secrets.clone()),
+                random: stage.map(|stage| stage.random.clone()),
+            },
             settings: value.to_string().into(),
             budgets: Arc::new(settings.budgets.clone()),
         })

@@ -17,7 +17,7 @@ const PROBLEMS: usize = 32;
 pub struct SchemaError(String);
 
 /// What the schema finds wrong with settings, at most so many that one can read them.
-pub(crate) fn check(schema: &str, settings: &Value) -> Result<Vec<Problem>, SchemaError> {
+pub fn check(schema: &str, settings: &Value) -> Result<Vec<Problem>, SchemaError> {
     let schema: Value =
         serde_json::from_str(schema).map_err(|error| SchemaError(error.to_string()))?;
     let validator = jsonschema::options()

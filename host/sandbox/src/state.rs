@@ -20,6 +20,7 @@ use crate::{
     http::{HttpClient, HttpRefusal, HttpRequest, HttpResponse},
     log::{LogBook, LogLevel, LogLine},
     model::{Attributes, ChallengeBinding, IssuedChallenge, check_binding},
+    rehearsal::{Random, StageRandom},
     secrets::{PluginSecrets, SecretRefusal},
     staging::Staging,
 };
@@ -28,7 +29,7 @@ const KV_KEY: usize = 256;
 const KV_VALUE: usize = 64 * 1024;
 const CHALLENGE_TEXT: usize = 255;
 /// Random bytes at once; wasmtime-wasi would give 64 MiB.
-const RANDOM: u64 = 64 * 1024;
+pub(crate) const RANDOM: u64 = 64 * 1024;
 
 /// What the call is for: decides which imports work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +84,9 @@ pub(crate) struct CallState {
     staging: Staging,
     log: LogBook,
     host_calls: u32,
+    refused: u32,
     challenges: u32,
+    stage_random: StageRandom,
     budgets: Arc<Budgets>,
     deadline: Instant,
     abandoned: Arc<AtomicBool>,
@@ -94,6 +97,8 @@ pub(crate) struct CallState {
 pub(crate) struct Reach {
     pub(crate) http: Option<Arc<HttpClient>>,
     pub(crate) secrets: Arc<PluginSecrets>,
+    /// In rehearsals only.
+    pub(crate) random: Option<Random>,
 }
 
 /// Everything a call is made with.
@@ -118,6 +123,7 @@ pub(crate) struct Remains {
     pub(crate) log_dropped: u32,
     pub(crate) memory_bytes: usize,
     pub(crate) host_calls: u32,
+    pub(crate) refused: u32,
 }
 
 impl CallState {
@@ -139,11 +145,13 @@ impl CallState {
             purpose: parts.purpose,
             trial: parts.trial,
             grants: parts.grants,
+            stage_random: parts.reach.random.as_ref().map_or(StageRandom::System, Into::into),
             reach: parts.reach,
             backend: parts.backend,
             staging: Staging::default(),
             log: LogBook::new(parts.budgets.log_lines, parts.budgets.log_bytes),
             host_calls: 0,
+            refused: 0,
             challenges: 0,
             budgets: parts.budgets,
             deadline: parts.deadline,
@@ -171,7 +179,13 @@ impl CallState {
             log_dropped,
             memory_bytes: self.limiter.memory_used(),
             host_calls: self.host_calls,
+            refused: self.refused,
         }
+    }
+
+    /// `wasi:random/random`, where the linker of a rehearsal leads to it.
+    pub(crate) fn stage_random(&mut self) -> &mut StageRandom {
+        &mut self.stage_random
     }
 
     /// `log.log`.
@@ -330,7 +344,9 @@ impl CallState {
             return denied("http is not granted");
         };
         let sent = client.send(request, self.deadline);
-        in_time(self.deadline, sent).await
+        let answer = in_time(self.deadline, sent).await?;
+        self.refused += u32::from(matches!(answer, Err(HttpRefusal::Denied(_))));
+        Ok(answer)
     }
 
     /// `secrets.mac`.
@@ -340,7 +356,8 @@ impl CallState {
         message: &[u8],
     ) -> wasmtime::Result<Result<Vec<u8>, SecretRefusal>> {
         self.count_host_call()?;
-        Ok(self.secrets().and_then(|secrets| secrets.mac(&self.plugin, name, message)))
+        let made = self.secrets().and_then(|secrets| secrets.mac(&self.plugin, name, message));
+        Ok(self.counted(made))
     }
 
     /// `secrets.verify-mac`.
@@ -351,7 +368,9 @@ impl CallState {
         tag: &[u8],
     ) -> wasmtime::Result<Result<bool, SecretRefusal>> {
         self.count_host_call()?;
-        Ok(self.secrets().and_then(|secrets| secrets.verify_mac(&self.plugin, name, message, tag)))
+        let verified =
+            self.secrets().and_then(|secrets| secrets.verify_mac(&self.plugin, name, message, tag));
+        Ok(self.counted(verified))
     }
 
     /// `secrets.matches`.
@@ -361,7 +380,14 @@ impl CallState {
         candidate: &[u8],
     ) -> wasmtime::Result<Result<bool, SecretRefusal>> {
         self.count_host_call()?;
-        Ok(self.secrets().and_then(|secrets| secrets.matches(&self.plugin, name, candidate)))
+        let matched =
+            self.secrets().and_then(|secrets| secrets.matches(&self.plugin, name, candidate));
+        Ok(self.counted(matched))
+    }
+
+    fn counted<T>(&mut self, answer: Result<T, SecretRefusal>) -> Result<T, SecretRefusal> {
+        self.refused += u32::from(matches!(answer, Err(SecretRefusal::Denied(_))));
+        answer
     }
 
     fn secrets(&self) -> Result<&PluginSecrets, SecretRefusal> {

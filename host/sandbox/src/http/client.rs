@@ -19,6 +19,7 @@ use super::{
     settings::{HttpSettings, HttpSetupError},
     tls::Tls,
 };
+use crate::rehearsal::{Upstream, Watcher, Wire};
 
 /// Addresses of one name; a name that has more is answered by somebody who wants us to try many.
 const ADDRESSES: usize = 32;
@@ -32,16 +33,41 @@ pub(crate) struct HttpClient {
     plugin: Arc<str>,
     settings: HttpSettings,
     credentials: BTreeMap<String, Loaded>,
-    tls: Tls,
-    pool: Pool,
+    way: Way,
     places: Semaphore,
     idle: usize,
 }
 
+/// Where requests go that may be sent.
+enum Way {
+    Network(Network),
+    /// A rehearsal's script. Everything before this is as on the network.
+    Script(Arc<dyn Upstream>),
+}
+
+struct Network {
+    tls: Tls,
+    pool: Pool,
+    watcher: Option<Arc<dyn Watcher>>,
+}
+
 impl HttpClient {
-    pub(crate) fn new(plugin: &str, settings: HttpSettings) -> Result<Self, HttpSetupError> {
+    /// `wire` is there in rehearsals only.
+    pub(crate) fn new(
+        plugin: &str,
+        settings: HttpSettings,
+        wire: Option<Wire>,
+    ) -> Result<Self, HttpSetupError> {
         let fail = |what| HttpSetupError { plugin: plugin.to_owned(), what };
-        let tls = Tls::new(&settings.roots_pem, settings.client.as_ref()).map_err(fail)?;
+        let network = |watcher| {
+            let tls = Tls::new(&settings.roots_pem, settings.client.as_ref()).map_err(fail)?;
+            Ok(Way::Network(Network { tls, pool: Pool::default(), watcher }))
+        };
+        let way = match wire {
+            None => network(None)?,
+            Some(Wire::Watched(watcher)) => network(Some(watcher))?,
+            Some(Wire::Scripted(upstream)) => Way::Script(upstream),
+        };
         let credentials = settings
             .credentials
             .iter()
@@ -55,8 +81,7 @@ impl HttpClient {
             plugin: plugin.into(),
             settings,
             credentials,
-            tls,
-            pool: Pool::default(),
+            way,
             places: Semaphore::new(places),
             idle: places,
         })
@@ -120,9 +145,20 @@ impl HttpClient {
                 )));
             }
         };
+        let most = self.settings.limits.response_bytes;
+        let network = match &self.way {
+            Way::Network(network) => network,
+            Way::Script(upstream) => {
+                let answer = tokio::time::timeout_at(until, upstream.answer(request)).await;
+                return match answer.map_err(|_| HttpRefusal::Timeout)? {
+                    Ok(response) if response.body.len() > most => Err(HttpRefusal::TooLarge),
+                    answer => answer,
+                };
+            }
+        };
         let carry = async {
-            let token = self.authorise(credential, &mut outbound).await?;
-            let response = self.exchange(outbound, self.settings.limits.response_bytes).await?;
+            let token = self.authorise(network, credential, &mut outbound).await?;
+            let response = self.exchange(network, outbound, most).await?;
             if let (401, Some(token), Some(source)) =
                 (response.status, token, credential.and_then(Loaded::token_source))
             {
@@ -131,7 +167,12 @@ impl HttpClient {
             }
             Ok(response)
         };
-        tokio::time::timeout_at(until, carry).await.map_err(|_| HttpRefusal::Timeout)?
+        let answer =
+            tokio::time::timeout_at(until, carry).await.map_err(|_| HttpRefusal::Timeout)?;
+        if let Some(watcher) = &network.watcher {
+            watcher.saw(request, answer.as_ref());
+        }
+        answer
     }
 
     fn credential(&self, name: &str) -> Result<&Loaded, HttpRefusal> {
@@ -148,6 +189,7 @@ impl HttpClient {
     /// Puts the credential in. Gives the token, where it is one.
     async fn authorise(
         &self,
+        network: &Network,
         credential: Option<&Loaded>,
         outbound: &mut Outbound,
     ) -> Result<Option<HeaderValue>, HttpRefusal> {
@@ -159,7 +201,7 @@ impl HttpClient {
             return Ok(None);
         };
         let fetch = |request| async {
-            let response = self.exchange(request, TOKEN_BYTES).await?;
+            let response = self.exchange(network, request, TOKEN_BYTES).await?;
             Ok((response.status, Zeroizing::new(response.body)))
         };
         let token = source.authorization(fetch).await?;
@@ -168,12 +210,17 @@ impl HttpClient {
     }
 
     /// One request and its whole answer. Redirects are answers: nothing follows them.
-    async fn exchange(&self, outbound: Outbound, most: usize) -> Result<HttpResponse, HttpRefusal> {
+    async fn exchange(
+        &self,
+        network: &Network,
+        outbound: Outbound,
+        most: usize,
+    ) -> Result<HttpResponse, HttpRefusal> {
         let target = outbound.target.clone();
-        let (sender, response) = self.deliver(outbound).await?;
+        let (sender, response) = self.deliver(network, outbound).await?;
         let (head, body) = response.into_parts();
         let body = whole(body, most).await?;
-        self.pool.keep(target, sender, self.idle);
+        network.pool.keep(target, sender, self.idle);
         let headers = head
             .headers
             .iter()
@@ -188,6 +235,7 @@ impl HttpClient {
     /// says was never written is sent over another connection.
     async fn deliver(
         &self,
+        network: &Network,
         outbound: Outbound,
     ) -> Result<(Sender, http::Response<Incoming>), HttpRefusal> {
         let Outbound { target, method, path, headers, body } = outbound;
@@ -195,7 +243,7 @@ impl HttpClient {
         *request.method_mut() = method;
         *request.uri_mut() = path;
         *request.headers_mut() = headers;
-        while let Some(mut sender) = self.pool.take(&target) {
+        while let Some(mut sender) = network.pool.take(&target) {
             if sender.ready().await.is_err() {
                 continue;
             }
@@ -208,7 +256,7 @@ impl HttpClient {
             }
         }
         let addresses = self.addresses(&target).await?;
-        let tls = self.tls.towards(&target.host, target.port);
+        let tls = network.tls.towards(&target.host, target.port);
         let mut sender = connection::connect(&target, &addresses, tls).await?;
         let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
         Ok((sender, response))

@@ -20,9 +20,9 @@ pub use address::AddressRange;
 pub use credential::{Credential, CredentialKind};
 pub use host_rule::{HostMatch, HostRule};
 pub use oauth::{ClientProof, OAuth2};
+pub use refusal::HttpRefusal;
+pub use request::{HttpRequest, HttpResponse};
 pub use resolve::{Resolve, SystemResolver};
 pub use settings::{ClientIdentity, HttpLimits, HttpSettings, HttpSetupError};
 
 pub(crate) use client::HttpClient;
-pub(crate) use refusal::HttpRefusal;
-pub(crate) use request::{HttpRequest, HttpResponse};

@@ -3,7 +3,8 @@
 /// What the guest is told; the words are those of the contract. Holds no credential, no path and no
 /// query: either may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HttpRefusal {
+#[allow(missing_docs, reason = "the words are those of wit/http.wit, which explains them")]
+pub enum HttpRefusal {
     #[error("denied: {0}")]
     Denied(String),
     #[error("name not found: {0}")]

@@ -12,23 +12,32 @@ const URL: usize = 8 * 1024;
 const HEADERS: usize = 64;
 const HEADER_BYTES: usize = 16 * 1024;
 
-/// A request as the contract has it.
-#[derive(Debug)]
-pub(crate) struct HttpRequest {
-    pub(crate) method: String,
-    pub(crate) url: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
-    pub(crate) timeout: Option<std::time::Duration>,
-    pub(crate) auth: Option<String>,
+/// A request as the plug-in makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// `GET`, `POST`, ….
+    pub method: String,
+    /// Absolute.
+    pub url: String,
+    /// Without what the host puts in.
+    pub headers: Vec<(String, String)>,
+    /// As it is sent.
+    pub body: Vec<u8>,
+    /// How long the plug-in would wait.
+    pub timeout: Option<std::time::Duration>,
+    /// The name of the credential that the host puts in.
+    pub auth: Option<String>,
 }
 
-/// An answer as the contract has it.
-#[derive(Debug)]
-pub(crate) struct HttpResponse {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+/// An answer as the plug-in gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// Of HTTP.
+    pub status: u16,
+    /// Lower-case names, in the order they came.
+    pub headers: Vec<(String, String)>,
+    /// Whole.
+    pub body: Vec<u8>,
 }
 
 /// Where a request goes.
