@@ -74,6 +74,15 @@ pub async fn inspect(
     compiler: &Compiler,
     path: &Path,
 ) -> Result<Inspection, InspectError> {
+    Ok(inspect_component(sandbox, compiler, path).await?.1)
+}
+
+/// As [`inspect`], and gives the component as well, for whoever goes on with it.
+pub async fn inspect_component(
+    sandbox: &Sandbox,
+    compiler: &Compiler,
+    path: &Path,
+) -> Result<(Component, Inspection), InspectError> {
     let bytes = file::read(path)?;
     let component = sandbox
         .component_once(&bytes, compiler)
@@ -83,7 +92,7 @@ pub async fn inspect(
         Err(error) => (None, vec![error.to_string()]),
     };
     obstacles.extend(refused_imports(&component));
-    Ok(Inspection {
+    let inspection = Inspection {
         path: path.into(),
         digest: component.digest().to_string(),
         size: bytes.len(),
@@ -99,7 +108,8 @@ pub async fn inspect(
         description,
         obstacles,
         metadata: metadata::read(&bytes),
-    })
+    };
+    Ok((component, inspection))
 }
 
 impl Inspection {

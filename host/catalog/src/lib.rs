@@ -16,7 +16,7 @@ mod powers;
 pub use change::Change;
 pub use file::FileError;
 pub use from_config::{plugin_settings, pool_size};
-pub use inspect::{Export, InspectError, Inspection, inspect};
+pub use inspect::{Export, InspectError, Inspection, inspect, inspect_component};
 pub use install::{Catalog, CatalogError, InstallError, Installed, Reason};
 pub use lock::{LockError, LockFile, Locked};
 pub use metadata::{Metadata, Producer};
