@@ -98,6 +98,16 @@ impl Verifiers {
         }
     }
 
+    /// Whether that verifier reads the body of `/challenge/<profile>` itself: it says so in `describe`
+    /// where its device management has a form of its own for the question (Jamf Pro's webhook). Who
+    /// asks so takes the answer's body as it is for the challenge.
+    pub(crate) fn reads_question(&self, profile: &str) -> bool {
+        self.issuer(profile).is_ok_and(|installed| {
+            let own = ("challenge-question".to_owned(), "own".to_owned());
+            installed.plugin.description().attributes.contains(&own)
+        })
+    }
+
     /// Has a challenge made.
     pub(crate) async fn issue(&self, asked: Asked, now: u64) -> Result<Issued, NotIssued> {
         if let Some(detail) = self.why_not_decide(now) {
@@ -133,6 +143,10 @@ impl Verifiers {
         let challenge = outcome.answer.map_err(|denial| match denial.code {
             DenialCode::Other(code) if code == "challenge-not-issued" => {
                 NotIssued::Full { plugin: plugin.clone(), detail: denial.detail }
+            }
+            // The contract has no "not now" here; this is the SDK's word for it.
+            DenialCode::Other(code) if code == "host-unavailable" => {
+                NotIssued::Unavailable(format!("verifier `{plugin}`: {}", denial.detail))
             }
             code => NotIssued::Refused {
                 plugin: plugin.clone(),

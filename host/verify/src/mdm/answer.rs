@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::credentials::{Credential, Shown, Stranger};
 use super::listener::Peer;
-use super::question::{Operation, PageQuery, Question};
+use super::question::{self, Operation, PageQuery, Question};
 use super::reply::{self, JSON, Reply, TEXT, error, reply, retry_after};
 use super::{Mdm, Page, event, page, page_key, quota};
 use crate::issuing::{Asked, Issued, NotIssued};
@@ -162,13 +162,16 @@ async fn challenge(
     if request.method() != Method::POST {
         return reply::only("POST");
     }
-    let wants_text = wants_text(request.headers());
+    // A verifier that reads the question itself knows whom it answers: who takes the body as it is.
+    let reads_question = mdm.verifiers.reads_question(profile);
+    let wants_text = reads_question || wants_text(request.headers());
     let media_type = text_of(request.headers(), header::CONTENT_TYPE);
     let body = match body(request).await {
         Ok(body) => body,
         Err(reply) => return *reply,
     };
-    let question = match Question::read(&body) {
+    let question = if reads_question { Ok(Question::default()) } else { Question::read(&body) };
+    let question = match question {
         Ok(question) => question,
         Err(detail) => return error(StatusCode::BAD_REQUEST, "bad-question", &detail),
     };
@@ -204,9 +207,12 @@ async fn show(
     if operation == Operation::Thumbprint {
         return reply(StatusCode::OK, TEXT, asked.thumbprint.replace(' ', ""));
     }
-    if asked.require_names && question.names.is_empty() {
-        let detail = "expected Params with a JSON object that holds `names`: a password without names \
-                      would vouch for none";
+    // What Params mean that are no JSON is for the verifier to say.
+    let says_nothing =
+        question.names.is_empty() && !attributes.iter().any(|(name, _)| name == question::PARAMS);
+    if asked.require_names && says_nothing {
+        let detail = "expected Params that name the device, such as a JSON object that holds `names`: a \
+                      password without names would vouch for none";
         return page::failure(StatusCode::BAD_REQUEST, encoding, detail);
     }
     let question = mdm.asked(credential, &asked.profile, question, None, Vec::new(), attributes);

@@ -11,6 +11,9 @@ const LONGEST_QUERY: usize = 8 * 1024;
 /// The longest text of `Params` that a plug-in is given.
 const LONGEST_PARAMS: usize = 4 * 1024;
 
+/// The attribute under which a plug-in is given `Params` that are not JSON.
+pub(super) const PARAMS: &str = "ndes-params";
+
 /// The body of `/challenge/<profile>`, and `Params` where they are JSON.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -106,7 +109,7 @@ impl PageQuery {
             Some(params) if params.len() > LONGEST_PARAMS => {
                 return Err(format!("expected Params of at most {LONGEST_PARAMS} octets"));
             }
-            Some(params) => attributes.push(("ndes-params".to_owned(), params)),
+            Some(params) => attributes.push((PARAMS.to_owned(), params)),
         }
         Ok(Self { operation, question, attributes })
     }
