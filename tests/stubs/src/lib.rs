@@ -12,12 +12,16 @@
     reason = "this is test code: it states what it knows and panics where that is not so"
 )]
 
+mod client;
 mod identity;
 mod intune;
+mod jamf_pro;
 mod server;
 mod webhook;
 
+pub use client::{Answer, Client};
 pub use identity::Identity;
 pub use intune::{CODES as INTUNE_CODES, IntuneServer, IntuneTenant, Told, Trouble};
+pub use jamf_pro::{Form, JamfDevice, JamfPro, JamfServer};
 pub use server::{Received, Reply, Server};
 pub use webhook::{KnownDevice, Notice, Receiver, WebhookReceiver};

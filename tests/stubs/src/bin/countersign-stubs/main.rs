@@ -7,6 +7,7 @@
 )]
 
 mod intune;
+mod jamf_pro;
 mod webhook;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Stub {
     Intune(intune::Arguments),
+    JamfPro(jamf_pro::Arguments),
     Webhook(webhook::Arguments),
 }
 
@@ -52,6 +54,7 @@ impl Tls {
 async fn main() {
     match Arguments::parse().stub {
         Stub::Intune(arguments) => intune::run(arguments).await,
+        Stub::JamfPro(arguments) => jamf_pro::run(arguments).await,
         Stub::Webhook(arguments) => webhook::run(arguments).await,
     }
 }
