@@ -31,6 +31,7 @@ mod not_served;
 mod processes_down;
 mod renewal;
 mod renewal_claims;
+mod revocation;
 mod start_gate;
 mod stolen_serve;
 mod tls;
