@@ -13,6 +13,7 @@
 )]
 
 mod client;
+mod device_api;
 mod identity;
 mod intune;
 mod jamf_pro;
@@ -20,6 +21,7 @@ mod server;
 mod webhook;
 
 pub use client::{Answer, Client};
+pub use device_api::{DeviceApi, DeviceApiServer, TokenSigner};
 pub use identity::Identity;
 pub use intune::{CODES as INTUNE_CODES, IntuneServer, IntuneTenant, Told, Trouble};
 pub use jamf_pro::{Form, JamfDevice, JamfPro, JamfServer};

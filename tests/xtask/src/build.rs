@@ -7,12 +7,15 @@ use crate::command::{Failed, cargo, is_there, read, run, say, target_folder};
 const WASM: &str = "wasm32-wasip2";
 
 /// The first-party plug-ins: package and the file that cargo makes of it.
-const PLUGINS: [&str; 6] = [
-    "countersign-plugin-one-time-password",
-    "countersign-plugin-ndes-otp",
-    "countersign-plugin-jamf-pro",
+const PLUGINS: [&str; 9] = [
     "countersign-plugin-intune",
+    "countersign-plugin-jamf-pro",
+    "countersign-plugin-managed-renewal",
+    "countersign-plugin-ndes-otp",
+    "countersign-plugin-one-time-password",
     "countersign-plugin-renewal",
+    "countersign-plugin-rules",
+    "countersign-plugin-signed-challenge",
     "countersign-plugin-webhook",
 ];
 

@@ -6,6 +6,7 @@
     reason = "a tool for people at a terminal, never part of a product"
 )]
 
+mod device_api;
 mod intune;
 mod jamf_pro;
 mod webhook;
@@ -28,6 +29,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Stub {
+    DeviceApi(device_api::Arguments),
     Intune(intune::Arguments),
     JamfPro(jamf_pro::Arguments),
     Webhook(webhook::Arguments),
@@ -53,6 +55,7 @@ impl Tls {
 #[tokio::main]
 async fn main() {
     match Arguments::parse().stub {
+        Stub::DeviceApi(arguments) => device_api::run(arguments).await,
         Stub::Intune(arguments) => intune::run(arguments).await,
         Stub::JamfPro(arguments) => jamf_pro::run(arguments).await,
         Stub::Webhook(arguments) => webhook::run(arguments).await,
