@@ -59,8 +59,8 @@ pub use serve::{
     Listen, ServeBudgets, ServeKeys, ServeLimits, ServeSettings, SourceHeader, TlsSettings,
 };
 pub use sign::{
-    CheckpointSettings, FuseSettings, KeyPairSettings, OrderSettings, RevocationFuseSettings, SignKeys,
-    SignSettings,
+    CheckpointSettings, FuseSettings, KeyPairSettings, OrderSettings, RevocationFuseSettings,
+    SignKeys, SignSettings,
 };
 pub use token::{KeyRef, PinRef, TokenSettings};
 pub use user::{User, UserError};

@@ -11,8 +11,7 @@ mod place;
 
 use countersign_ledger::{
     Denial, DenialExcess, Digest, Event, Filter, Gap, Kind, LedgerError, Lost, Order, OrderEnded,
-    OrderSigned, RefusedSeal,
-    Start, Station, Stop, append, entries, size, summary,
+    OrderSigned, RefusedSeal, Start, Station, Stop, append, entries, size, summary,
 };
 use countersign_store::StoreError;
 use place::{Place, START, admin, all, enrolment, outcome, signed};

@@ -69,9 +69,8 @@ impl Proposals {
     fn facts(&self, now: Instant) -> Option<Value> {
         let pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let proposal = pending.as_ref()?;
-        let left = PROPOSAL
-            .checked_sub(now.duration_since(proposal.at))
-            .filter(|left| !left.is_zero())?;
+        let left =
+            PROPOSAL.checked_sub(now.duration_since(proposal.at)).filter(|left| !left.is_zero())?;
         Some(json!({
             "person": proposal.person.as_str(),
             "let-through": proposal.let_through,
