@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: Arguments) {
         let record: Value = serde_json::from_str(record).expect("a record in JSON");
         let claims = json!({
             "iss": "stub", "aud": arguments.profile, "iat": now, "exp": now + 3600,
-            "jti": format!("{id}-{now}"), "sub": id, "names": record["names"],
+            "jti": format!("{id}-{now}"), "sub": id, "names": record.get("names"),
         });
         println!("token of device {id}: {}", signer.token(&claims));
         api = api.device(id, record);
