@@ -40,6 +40,10 @@ pub(crate) struct Arguments {
     /// spend beside what the tokens alone spend on the same operations.
     #[arg(long)]
     pub(crate) softhsm: bool,
+    /// At the end devices that come at 40 % of the best rate whether others were answered or not, to
+    /// a verifier that asks a service which takes 50 ms.
+    #[arg(long)]
+    pub(crate) upstream: bool,
     /// Internal: only measures the tokens that this config names.
     #[arg(long, hide = true)]
     pub(crate) token_alone: Option<PathBuf>,

@@ -71,6 +71,44 @@ pub(crate) async fn enrol(peer: &Peer, requests: Vec<Prepared>, concurrency: usi
     Turn { answers, elapsed }
 }
 
+/// Sends a request each `interval`, whether those before were answered or not, as devices do that do
+/// not know of each other. What each took counts from when it was due.
+pub(crate) async fn arrive(peer: &Peer, requests: Vec<Prepared>, interval: Duration) -> Turn {
+    let url = peer.url("PKIOperation");
+    let answers = Rc::new(RefCell::new(Vec::with_capacity(requests.len())));
+    let idle = Rc::new(RefCell::new(Vec::new()));
+    let local = LocalSet::new();
+    let begin = Instant::now();
+    let mut due = begin;
+    for request in requests {
+        let (url, address) = (url.clone(), peer.address.clone());
+        let (answers, idle) = (Rc::clone(&answers), Rc::clone(&idle));
+        local.spawn_local(async move {
+            tokio::time::sleep_until(due.into()).await;
+            let kept = idle.borrow_mut().pop();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => connect(&address).await.expect("the server accepts connections"),
+            };
+            let sent = send(&mut connection, "POST", &address, &url, request.message.clone());
+            let body = match sent.await {
+                Ok((StatusCode::OK, body)) => Ok(body),
+                Ok((status, _)) => Err(format!("HTTP {status}")),
+                Err(error) => Err(format!("no answer: {error}")),
+            };
+            if !body.as_ref().is_err_and(|error| error.starts_with("no answer")) {
+                idle.borrow_mut().push(connection);
+            }
+            answers.borrow_mut().push(Answered { request, body, took: due.elapsed() });
+        });
+        due += interval;
+    }
+    local.await;
+    let elapsed = begin.elapsed();
+    let answers = answers.take();
+    Turn { answers, elapsed }
+}
+
 /// GETs of one URL for so long, on 16 connections; how many a second were answered with 200.
 pub(crate) async fn gets_per_second(address: &str, url: &str, time: Duration) -> f64 {
     let good = Rc::new(Cell::new(0_u32));

@@ -27,6 +27,7 @@ mod run;
 mod stations;
 mod system;
 mod token_alone;
+mod upstream;
 mod yardstick;
 
 use clap::Parser as _;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::arguments::{Algorithm, Arguments};
 use crate::numbers::{median, microseconds, quantile};
 use crate::run::{Measured, Row, Side};
+use crate::upstream::{self, Upstream};
 use crate::{plot, stations};
 
 /// Everything that one run found, as text.
@@ -77,6 +78,9 @@ fn write(
     if let Some((row, alone)) = &found.softhsm {
         softhsm(text, row, *alone)?;
     }
+    if let Some(found) = &found.upstream {
+        upstream(text, found)?;
+    }
     write!(text, "GetCACaps a second at 16:")?;
     let names = ["countersign"].into_iter().chain(found.rivals.iter().map(|(name, _)| *name));
     for (name, rate) in names.zip(&found.capabilities) {
@@ -84,6 +88,25 @@ fn write(
     }
     writeln!(text, ".")?;
     plot::tenths(text, &found.tenths)
+}
+
+fn upstream(text: &mut String, found: &Upstream) -> std::fmt::Result {
+    let p99 = |side: &Side| milliseconds(quantile(&side.took, 0.99));
+    let latency = milliseconds(upstream::LATENCY);
+    let (without, with) = (p99(&found.without), p99(&found.with));
+    writeln!(
+        text,
+        "{:.0} devices arriving a second: {:.1} good/s, {without:.1} ms p99 without a service; {:.1} \
+         good/s, {with:.1} ms p99 with one that takes {latency:.0} ms (at most {:.1} are wanted), \
+         {} bad; it was asked {} times on {} connections.",
+        found.arriving,
+        found.without.rate(),
+        found.with.rate(),
+        latency + 3.0 * without,
+        found.with.bad.values().sum::<usize>() + found.without.bad.values().sum::<usize>(),
+        found.asked.0,
+        found.asked.1,
+    )
 }
 
 fn softhsm(text: &mut String, row: &Row, alone: f64) -> std::fmt::Result {

@@ -10,6 +10,7 @@ use crate::peer::Peer;
 use crate::rival::{self, Rival};
 use crate::stations::Stations;
 use crate::system::{Keys, ProcessorTime, System};
+use crate::upstream::{self, Upstream};
 use crate::yardstick::{Workbench, Yardsticks};
 use crate::{check, proc, token_alone};
 
@@ -38,6 +39,8 @@ pub(crate) struct Measured {
     /// With the keys of all roles on SoftHSM2: the row, and what the tokens alone spend on the
     /// operations of one enrolment, in microseconds.
     pub(crate) softhsm: Option<(Row, f64)>,
+    /// Devices that come when they like.
+    pub(crate) upstream: Option<Upstream>,
 }
 
 /// One concurrency.
@@ -105,6 +108,11 @@ pub(crate) async fn run(arguments: &Arguments, algorithm: Algorithm) -> Measured
         true => Some(on_softhsm(arguments, algorithm, &mut fleet).await),
         false => None,
     };
+    let most = rows.iter().map(|row| row.ours.rate()).fold(0.0, f64::max);
+    let upstream = match arguments.upstream {
+        true => Some(upstream::measure(algorithm, &mut fleet, most).await),
+        false => None,
+    };
     Measured {
         rows,
         yardsticks: workbench.medians(),
@@ -113,6 +121,7 @@ pub(crate) async fn run(arguments: &Arguments, algorithm: Algorithm) -> Measured
         rivals: rivals_resident,
         tenths,
         softhsm,
+        upstream,
     }
 }
 
@@ -215,7 +224,7 @@ async fn warm(peer: &Peer, requests: Vec<Prepared>) {
 }
 
 impl Side {
-    fn add(&mut self, turn: Turn, peer: &Peer) {
+    pub(crate) fn add(&mut self, turn: Turn, peer: &Peer) {
         let mut good = 0;
         for (answer, checked) in turn.answers.iter().zip(check::all(&turn.answers, peer)) {
             match checked {

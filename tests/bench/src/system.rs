@@ -20,7 +20,7 @@ use crate::proc;
 use crate::stations::Stations;
 
 /// A fuse that a bench does not blow.
-const FUSE: &str = "[sign.fuse]\nper-minute = 1000000\nper-hour = 1000000\nper-day = 1000000\n";
+pub(crate) const FUSE: &str = "[sign.fuse]\nper-minute = 1000000\nper-hour = 1000000\nper-day = 1000000\n";
 
 /// Challenges issued at the same time; they share group commits.
 const AT_ONCE: usize = 64;
@@ -67,34 +67,7 @@ impl System {
 
     /// A challenge for each device.
     pub(crate) async fn challenges(&self, devices: Vec<Identity>) -> Vec<(Identity, String)> {
-        let socket = self.installation.file("run/verify.admin.sock");
-        let digest = self.installation.config_digest();
-        let client = Client::<AdminRequest, AdminReply>::new(&socket, Role::Admin, digest);
-        let places = Arc::new(Semaphore::new(AT_ONCE));
-        let mut asked = Vec::new();
-        for device in devices {
-            let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
-            let client = client.clone();
-            asked.push(tokio::spawn(async move {
-                let question = AdminRequest::IssueChallenge {
-                    profile: PROFILE.to_owned(),
-                    names: device.names.to_vec(),
-                    device_id: None,
-                    ttl: 3600,
-                };
-                let reply = client.call(&question, Duration::from_secs(30)).await;
-                drop(place);
-                match reply.expect("verify answers") {
-                    AdminReply::Challenge { text, .. } => (device, text.to_string()),
-                    other => panic!("expected a challenge, found {other:?}"),
-                }
-            }));
-        }
-        let mut challenged = Vec::with_capacity(asked.len());
-        for one in asked {
-            challenged.push(one.await.expect("no panic"));
-        }
-        challenged
+        challenges(&self.installation, devices).await
     }
 
     /// Processor time so far.
@@ -139,6 +112,41 @@ impl System {
     fn pid(&mut self, which: Program) -> u32 {
         self.installation.running(which).id().expect("the process runs")
     }
+}
+
+/// A challenge for each device, issued by `verify`.
+pub(crate) async fn challenges(
+    installation: &Installation,
+    devices: Vec<Identity>,
+) -> Vec<(Identity, String)> {
+    let socket = installation.file("run/verify.admin.sock");
+    let digest = installation.config_digest();
+    let client = Client::<AdminRequest, AdminReply>::new(&socket, Role::Admin, digest);
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut asked = Vec::new();
+    for device in devices {
+        let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
+        let client = client.clone();
+        asked.push(tokio::spawn(async move {
+            let question = AdminRequest::IssueChallenge {
+                profile: PROFILE.to_owned(),
+                names: device.names.to_vec(),
+                device_id: None,
+                ttl: 3600,
+            };
+            let reply = client.call(&question, Duration::from_secs(30)).await;
+            drop(place);
+            match reply.expect("verify answers") {
+                AdminReply::Challenge { text, .. } => (device, text.to_string()),
+                other => panic!("expected a challenge, found {other:?}"),
+            }
+        }));
+    }
+    let mut challenged = Vec::with_capacity(asked.len());
+    for one in asked {
+        challenged.push(one.await.expect("no panic"));
+    }
+    challenged
 }
 
 /// The lab CA where the config expects it, in a process of its own so that its processor time is its

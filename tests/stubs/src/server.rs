@@ -45,6 +45,7 @@ pub struct Reply {
     headers: Vec<(String, String)>,
     body: Bytes,
     pause: Option<Duration>,
+    delay: Duration,
 }
 
 impl Reply {
@@ -63,6 +64,13 @@ impl Reply {
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Answers so much later.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 
@@ -195,6 +203,9 @@ async fn answer(
     };
     received.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
     let reply = handler(&asked);
+    if !reply.delay.is_zero() {
+        tokio::time::sleep(reply.delay).await;
+    }
     let body: Body = match reply.pause {
         None => Either::Left(Full::new(reply.body)),
         Some(pause) => Either::Right(drip(reply.body, pause)),

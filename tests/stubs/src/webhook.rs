@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
@@ -32,6 +32,7 @@ pub struct Receiver {
     devices: BTreeMap<String, KnownDevice>,
     failures: u32,
     unsigned: bool,
+    delay: Duration,
 }
 
 impl Receiver {
@@ -68,6 +69,13 @@ impl Receiver {
         [("countersign-timestamp", timestamp), ("countersign-signature", format!("v1={tag}"))]
     }
 
+    /// Answers everything so much later, as a service far away does.
+    #[must_use]
+    pub fn answering_after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
     /// Signs no answer, as somebody without the key would.
     #[must_use]
     pub fn unsigned(mut self) -> Self {
@@ -86,7 +94,7 @@ impl Receiver {
         let state = Arc::new(Mutex::new(State { failures: self.failures, ..State::default() }));
         let (receiver, seen) = (Arc::new(self), Arc::clone(&state));
         let server = Server::listen(listener, identity, None, move |request| {
-            receiver.answer(request, &mut lock(&seen))
+            receiver.answer(request, &mut lock(&seen)).after(receiver.delay)
         });
         WebhookReceiver { server, state }
     }
