@@ -276,22 +276,36 @@ fn ours(
     Ok(Ok(None))
 }
 
+/// A signed order whose end is told.
+struct Ended {
+    certificate_sha256: [u8; 32],
+    enrolment: [u8; 32],
+    attempt: u32,
+    /// What was told before.
+    before: Option<String>,
+}
+
 fn end_one(
     tx: &Transaction<'_>,
     ended: &EndedOrder,
     now: u64,
     lab: bool,
 ) -> Result<Result<Taken, Refused>, BookError> {
-    let row: Option<([u8; 32], [u8; 32], u32, Option<String>)> = tx
+    let row: Option<Ended> = tx
         .prepare_cached(
             "SELECT certificate_sha256, enrolment, attempt, result FROM signed_order
              WHERE number = ?1",
         )?
         .query_row([number(ended.number)], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            Ok(Ended {
+                certificate_sha256: row.get(0)?,
+                enrolment: row.get(1)?,
+                attempt: row.get(2)?,
+                before: row.get(3)?,
+            })
         })
         .optional()?;
-    let Some((certificate_sha256, enrolment, attempt, before)) = row else {
+    let Some(Ended { certificate_sha256, enrolment, attempt, before }) = row else {
         return Ok(Err(Refused::new("unknown-order", "no order of this number was signed")));
     };
     match before.as_deref() {

@@ -143,7 +143,7 @@ impl Orders {
             .await
     }
 
-    /// One alarm for all that are held from now on.
+    /// All that are placed are held from now on; the one alarm is `sign`'s.
     async fn hold_all(&self, detail: &str) -> Result<(), StoreError> {
         let held = self
             .store
@@ -156,7 +156,7 @@ impl Orders {
             })
             .await?;
         if held > 0 {
-            tracing::error!(held, detail, "ALARM: revocation orders are held");
+            tracing::warn!(held, detail, "revocation orders are held");
         }
         Ok(())
     }
