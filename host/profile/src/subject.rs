@@ -192,6 +192,16 @@ impl Attribute {
         short_name(&self.attribute_type)
     }
 
+    /// The type as plug-ins know it: the short names of RFC 4514 §3, `SERIALNUMBER` and `E`, and every
+    /// other type as a dotted identifier.
+    #[must_use]
+    pub fn type_name_for_plugins(&self) -> String {
+        attribute_types::FOR_PLUGINS
+            .iter()
+            .find(|(_, known)| self.attribute_type == *known)
+            .map_or_else(|| self.attribute_type.to_string(), |(name, _)| (*name).to_owned())
+    }
+
     /// The value.
     #[must_use]
     pub fn value(&self) -> &str {
@@ -217,7 +227,8 @@ impl FromStr for Attribute {
 
 /// A short name of [`attribute_types`], or a dotted identifier.
 pub(crate) fn parse_type(text: &str) -> Result<Oid, OidError> {
-    match attribute_types::NAMES.iter().find(|(name, _)| *name == text) {
+    let mut names = attribute_types::NAMES.iter().chain(&attribute_types::FOR_PLUGINS);
+    match names.find(|(name, _)| *name == text) {
         Some((_, known)) => Ok((*known).into()),
         None => text.parse(),
     }
@@ -397,5 +408,20 @@ pub mod attribute_types {
         ("emailAddress", known::EMAIL_ADDRESS),
         ("unstructuredName", known::UNSTRUCTURED_NAME),
         ("unstructuredAddress", known::UNSTRUCTURED_ADDRESS),
+    ];
+
+    /// Those that plug-ins know by name (`wit/types.wit`), in RFC 4514's spelling.
+    pub(super) const FOR_PLUGINS: [(&str, ObjectIdentifier); 11] = [
+        ("CN", COMMON_NAME),
+        ("O", x520("2.5.4.10")),
+        ("OU", x520("2.5.4.11")),
+        ("C", x520("2.5.4.6")),
+        ("L", x520("2.5.4.7")),
+        ("ST", x520("2.5.4.8")),
+        ("DC", DOMAIN_COMPONENT),
+        ("UID", x520("0.9.2342.19200300.100.1.1")),
+        ("STREET", x520("2.5.4.9")),
+        ("SERIALNUMBER", x520("2.5.4.5")),
+        ("E", known::EMAIL_ADDRESS),
     ];
 }

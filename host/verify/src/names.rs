@@ -32,7 +32,7 @@ fn rdn(rdn: &Rdn) -> model::RelativeDistinguishedName {
 
 fn attribute(attribute: &Attribute) -> model::SubjectAttribute {
     model::SubjectAttribute {
-        attribute_type: attribute.type_name(),
+        attribute_type: attribute.type_name_for_plugins(),
         value: attribute.value().to_owned(),
     }
 }
@@ -60,6 +60,8 @@ mod tests {
         for text in [
             "CN=device-17",
             "2.5.4.97=VATDE-1",
+            "serialNumber=C02X17",
+            "emailAddress=a@b.example",
             "DNS:device-17.example.com",
             "email:someone@example.com",
             "URI:tag:microsoft.com,2022-09-14:sid:S-1-5-21-1-2-3-1104",
@@ -70,6 +72,22 @@ mod tests {
         ] {
             let name: Name = text.parse().unwrap();
             assert_eq!(from_plugin(&to_plugin(&name)).unwrap(), name, "{text}");
+        }
+    }
+
+    /// The contract's spelling, which is not OpenSSL's.
+    #[test]
+    fn a_plug_in_sees_and_says_attribute_types_as_the_contract_spells_them() {
+        for (ours, theirs) in [
+            ("serialNumber=C02X17", "SERIALNUMBER=C02X17"),
+            ("street=Way 1", "STREET=Way 1"),
+            ("emailAddress=a@b.example", "E=a@b.example"),
+            ("GN=Ann", "2.5.4.42=Ann"),
+            ("CN=device-17", "CN=device-17"),
+        ] {
+            let name: Name = ours.parse().unwrap();
+            assert_eq!(to_plugin(&name).to_string(), theirs);
+            assert_eq!(from_plugin(&to_plugin(&name)).unwrap(), name);
         }
     }
 }

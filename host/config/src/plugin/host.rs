@@ -172,7 +172,8 @@ impl FromStr for HostPattern {
                 return Err(bad(text));
             }
             plain.push_str(before);
-            plain.push('x');
+            // Two labels, as after a star there must be.
+            plain.push_str("x.x");
             rest = after;
         }
         plain.push_str(rest);
@@ -313,6 +314,17 @@ mod tests {
         ] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_star_may_stand_before_a_domain_of_the_settings_but_not_before_a_top_level() {
+        let under = GrantedName::Under("manage.example.com".into());
+        let settings = serde_json::json!({ "domain": "manage.example.com", "top": "com" });
+        assert_eq!(
+            resolved("*.{/domain}", settings.clone()),
+            Ok(GrantedHost { name: under, port: 443 })
+        );
+        assert!(resolved("*.{/top}", settings).is_err());
     }
 
     #[test]
