@@ -24,7 +24,7 @@ impl Workshop {
     /// Everything that the component wants, for these settings, but for one power.
     pub(crate) fn grants(
         &self,
-        settings: &Map<String, Value>,
+        given: &Map<String, Value>,
         secrets: &BTreeMap<String, String>,
         without: Option<&Power>,
     ) -> PluginSettings {
@@ -32,6 +32,7 @@ impl Workshop {
         let wants = self.description().map_or(&[][..], |description| &description.wants);
         let wanted: Vec<&Power> =
             wants.iter().map(|want| &want.power).filter(|power| Some(*power) != without).collect();
+        let settings = &self.with_defaults(given);
         let imports = |interface| self.imports(interface) && without.is_none();
         let has = |power: &Power| wanted.contains(&power);
         let hosts: Vec<HostRule> = wanted
@@ -70,9 +71,24 @@ impl Workshop {
             let value = Zeroizing::new(b"an invention of the kit".to_vec());
             granted.secrets = PluginSecrets::default().with("(none is wanted)", value);
         }
-        granted.settings = settings.clone();
+        granted.settings = given.clone();
         granted.budgets = Budgets { time: TIME, ..Budgets::default() };
         granted
+    }
+
+    /// Settings, with what the schema says of those that are left out: a host that an admin would write
+    /// into the grants may stand there.
+    fn with_defaults(&self, given: &Map<String, Value>) -> Map<String, Value> {
+        let mut settings = given.clone();
+        let schema = self.description().map_or("", |description| &description.settings_schema);
+        let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+        let properties = schema.get("properties").and_then(Value::as_object);
+        for (key, property) in properties.into_iter().flatten() {
+            if let Some(default) = property.get("default").filter(|default| !default.is_null()) {
+                settings.entry(key.clone()).or_insert_with(|| default.clone());
+            }
+        }
+        settings
     }
 
     /// The log, challenges and `kv` in memory: what an admin could grant without naming anything.

@@ -2,11 +2,43 @@
 
 use countersign_sandbox::model::{Name, SubjectAttribute};
 
-/// Reads a name in the one form that it has everywhere.
+/// Reads a name in the one form that it has everywhere, with nothing made equal that is written
+/// otherwise: what a case says is what the plug-in sees.
 pub(crate) fn read(text: &str) -> Result<Name, String> {
-    let name: countersign_profile::Name =
-        text.parse().map_err(|error| format!("`{text}` is no name: {error}"))?;
-    Ok(to_plugin(&name))
+    let refuse = || {
+        format!(
+            "`{text}` is no name: expected a subject attribute such as `CN=device-17`, or `DNS:`, \
+             `email:`, `URI:`, `IP:`, `UPN:`, `dirName:` or `otherName:` and a value"
+        )
+    };
+    let at = text.find(['=', ':']).ok_or_else(refuse)?;
+    let (kind, rest) = text.split_at(at);
+    let value = rest.get(1..).unwrap_or_default().to_owned();
+    if kind.is_empty() || value.is_empty() {
+        return Err(refuse());
+    }
+    match (kind, rest.starts_with('=')) {
+        (_, true) if is_attribute_type(kind) => {
+            let attribute_type = kind.to_owned();
+            Ok(Name::SubjectAttribute(SubjectAttribute { attribute_type, value }))
+        }
+        ("DNS", false) => Ok(Name::Dns(value)),
+        ("email", false) => Ok(Name::Email(value)),
+        ("URI", false) => Ok(Name::Uri(value)),
+        ("IP", false) => Ok(Name::Ip(value)),
+        ("UPN", false) => Ok(Name::Upn(value)),
+        ("dirName" | "otherName", false) => Ok(Name::Other(text.to_owned())),
+        _ => Err(refuse()),
+    }
+}
+
+fn is_attribute_type(kind: &str) -> bool {
+    let short = kind.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let dotted = kind.contains('.')
+        && kind
+            .split('.')
+            .all(|arc| !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit()));
+    short || dotted
 }
 
 pub(crate) fn read_all(texts: &[String]) -> Result<Vec<Name>, String> {
@@ -54,7 +86,7 @@ pub(crate) fn to_plugin(name: &countersign_profile::Name) -> Name {
 
 pub(crate) fn to_attribute(attribute: &countersign_profile::Attribute) -> SubjectAttribute {
     SubjectAttribute {
-        attribute_type: attribute.type_name(),
+        attribute_type: attribute.type_name_for_plugins(),
         value: attribute.value().to_owned(),
     }
 }

@@ -24,13 +24,11 @@ pub(crate) struct Manner<'a> {
     pub(crate) without: Option<&'a Power>,
     /// What the host has left for the last call.
     pub(crate) time_left: Option<Duration>,
-    /// The last request comes twice.
-    pub(crate) again: bool,
 }
 
 impl Manner<'_> {
     pub(crate) const AS_RECORDED: Self =
-        Self { plan: Plan::AsRecorded, without: None, time_left: None, again: false };
+        Self { plan: Plan::AsRecorded, without: None, time_left: None };
 
     pub(crate) fn planned(plan: Plan) -> Self {
         Self { plan, ..Self::AS_RECORDED }
@@ -42,12 +40,12 @@ impl Manner<'_> {
 pub struct Played {
     /// The last answer.
     pub answer: Answered,
-    /// The answer to the same request before it, where it came twice.
-    pub before: Option<Answered>,
     /// What was sent over HTTP, in order.
     pub sent: Vec<HttpRequest>,
     /// Whether what was recorded was sent, and nothing else.
     pub script: Result<(), String>,
+    /// Whether something was sent that is not recorded, where the order does not matter.
+    pub strayed: bool,
     /// The most that any of its calls used.
     pub used: Used,
 }
@@ -74,6 +72,16 @@ impl Workshop {
     /// Sets the stage for a case. Settings that are refused are a `LoadError`.
     pub(crate) async fn set(&self, case: &Case, manner: &Manner<'_>) -> Result<Set, PlayError> {
         let memory = Memory::of_case(&case.host).map_err(PlayError::Case)?;
+        self.set_on(memory, case, manner).await
+    }
+
+    /// As [`Workshop::set`], on what a host has after other calls.
+    async fn set_on(
+        &self,
+        memory: Arc<Memory>,
+        case: &Case,
+        manner: &Manner<'_>,
+    ) -> Result<Set, PlayError> {
         let upstream = Arc::new(Upstream::new(&case.host.http, manner.plan));
         let wire: Arc<Upstream> = Arc::clone(&upstream);
         let stage = Stage { wire: Wire::Scripted(wire), random: Random::counting() };
@@ -89,26 +97,19 @@ impl Workshop {
         manner: &Manner<'_>,
     ) -> Result<Played, PlayError> {
         let set = self.set(case, manner).await?;
-        let mut used = Used::default();
-        for asked in &case.earlier {
-            let answer = set.ask(asked, None).await.map_err(PlayError::Case)?;
-            used = most(used, used_by(&answer));
-        }
-        let asked = case.request.as_ref().ok_or_else(|| {
-            PlayError::Case(
-                "no request: only `settings` can be expected without one".to_owned(),
-            )
-        })?;
-        let mut before = None;
-        if manner.again {
-            let first = set.ask(asked, None).await.map_err(PlayError::Case)?;
-            used = most(used, used_by(&first));
-            before = Some(first);
-        }
-        let answer = set.ask(asked, manner.time_left).await.map_err(PlayError::Case)?;
-        used = most(used, used_by(&answer));
-        let (sent, script) = (set.upstream.sent(), set.upstream.check());
-        Ok(Played { answer, before, sent, script, used })
+        set.play(case, manner).await.map_err(PlayError::Case)
+    }
+
+    /// Plays a case, and then its request once more, with the same answers from outside.
+    pub(crate) async fn play_twice(&self, case: &Case) -> Result<(Played, Played), PlayError> {
+        let manner = Manner::planned(Plan::InAnyOrder);
+        let set = self.set(case, &manner).await?;
+        let first = set.play(case, &manner).await.map_err(PlayError::Case)?;
+        let mut again = case.clone();
+        again.earlier.clear();
+        let set = self.set_on(Arc::clone(&set.memory), &again, &manner).await?;
+        let second = set.play(&again, &manner).await.map_err(PlayError::Case)?;
+        Ok((first, second))
     }
 
     /// Plays a case and holds what comes against what it expects. What was used, where it was asked.
@@ -128,8 +129,15 @@ impl Workshop {
             .play(case, &Manner::AS_RECORDED)
             .await
             .map_err(|error| error.to_string())?;
-        answer::compare(&case.expect, &played.answer)?;
-        played.script.clone()?;
+        answer::compare(&case.expect, &played.answer)
+            .and_then(|()| played.script.clone())
+            .map_err(|wrong| match played.used.refused {
+                0 => wrong,
+                refused => format!(
+                    "{wrong}\nthe host refused {refused} of its calls for want of a grant: it is \
+                     granted the hosts and secrets that `describe` wants, and no others"
+                ),
+            })?;
         Ok(Some(played))
     }
 
@@ -147,6 +155,21 @@ impl Workshop {
 }
 
 impl Set {
+    async fn play(&self, case: &Case, manner: &Manner<'_>) -> Result<Played, String> {
+        let mut used = Used::default();
+        for asked in &case.earlier {
+            used = most(used, used_by(&self.ask(asked, None).await?));
+        }
+        let asked = case
+            .request
+            .as_ref()
+            .ok_or("no request: only `settings` can be expected without one")?;
+        let answer = self.ask(asked, manner.time_left).await?;
+        used = most(used, used_by(&answer));
+        let (sent, script) = (self.upstream.sent(), self.upstream.check());
+        Ok(Played { answer, sent, script, strayed: self.upstream.strayed(), used })
+    }
+
     async fn ask(&self, asked: &Asked, time_left: Option<Duration>) -> Result<Answered, String> {
         let request = question::of_case(asked)?;
         let answer = self.verify(request.clone(), time_left).await;

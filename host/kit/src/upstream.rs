@@ -86,6 +86,7 @@ struct Inner {
     /// Those that were not given yet, by their place.
     left: Vec<(usize, Exchange)>,
     sent: Vec<HttpRequest>,
+    strayed: bool,
 }
 
 /// What comes, and whether.
@@ -98,12 +99,17 @@ impl Upstream {
     pub(crate) fn new(recorded: &[Exchange], plan: Plan) -> Self {
         let left = recorded.iter().cloned().enumerate().collect();
         let script = Script::new(recorded.to_vec());
-        Self { plan, inner: Mutex::new(Inner { script, left, sent: Vec::new() }) }
+        Self { plan, inner: Mutex::new(Inner { script, left, sent: Vec::new(), strayed: false }) }
     }
 
     /// What was sent, in order.
     pub(crate) fn sent(&self) -> Vec<HttpRequest> {
         self.inner().sent.clone()
+    }
+
+    /// Whether something was sent that is not recorded.
+    pub(crate) fn strayed(&self) -> bool {
+        self.inner().strayed
     }
 
     /// Whether everything recorded was sent, and nothing else.
@@ -133,6 +139,7 @@ impl Upstream {
         }
         let Some(at) = inner.left.iter().position(|(_, exchange)| exchange.fits(sent).is_ok())
         else {
+            inner.strayed = true;
             let line = format!("{} {} is not recorded", request.method, request.url);
             return Coming::Now(Err(HttpRefusal::Connect(line)));
         };
