@@ -1,18 +1,25 @@
-//! `countersign plugin list|inspect`.
+//! `countersign plugin`: what runs, what a component is, and the kit to write one with.
 
-use std::path::PathBuf;
+mod bench;
+mod check;
+mod inspect;
+mod new;
+mod run;
+
+use std::path::Path;
 
 use clap::{Args, Subcommand};
-use countersign_catalog::{Inspection, LockFile};
+use countersign_catalog::LockFile;
 use countersign_config::Loaded;
 use countersign_ipc::AdminRequest;
-use countersign_sandbox::{ChildCompiler, Compiler, PoolSize, Sandbox, Standing};
+use countersign_kit::Workshop;
+use countersign_sandbox::{ChildCompiler, Compiler};
 use serde_json::{Value, json};
 
 use crate::admin::{self, Process};
 use crate::commands::ConfigArgument;
 use crate::failure::{Exit, Failure};
-use crate::output::{self, Format, Table, escaped};
+use crate::output::{self, Format, Table};
 
 /// Verifier plug-ins.
 #[derive(Debug, Args)]
@@ -24,7 +31,13 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(List),
-    Inspect(Inspect),
+    Inspect(inspect::Inspect),
+    New(new::New),
+    Check(check::Check),
+    Run(Box<run::Run>),
+    Record(Box<run::Record>),
+    Replay(run::Replay),
+    Bench(bench::Bench),
 }
 
 /// List the plug-ins that verify runs; if it does not answer, those it ran last.
@@ -38,25 +51,16 @@ struct List {
     format: Format,
 }
 
-/// Show what a component is and wants, before anything is granted to it. Runs nothing of it but
-/// its `describe`, in the sandbox.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  countersign plugin inspect one-time-password.wasm\n\nExit code 1 if it would not run here."
-)]
-struct Inspect {
-    /// The component, a .wasm file.
-    #[arg(value_name = "COMPONENT")]
-    component: PathBuf,
-    /// How to print it.
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::List(arguments) => list(&arguments),
-        Command::Inspect(arguments) => inspect(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Record(arguments) => run::record(&arguments),
+        Command::Replay(arguments) => run::replay(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }
 
@@ -148,88 +152,19 @@ fn locked(loaded: &Loaded) -> Result<Value, Failure> {
     Ok(shown.collect())
 }
 
-fn inspect(arguments: &Inspect) -> Result<(), Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::new(error.to_string());
-    let sandbox = Sandbox::new(PoolSize::default()).map_err(|error| failed(&error))?;
-    let program = std::env::current_exe()?;
-    let compiler = Compiler::Child(ChildCompiler::new(program));
-    let seen = admin::runtime()?
-        .block_on(countersign_catalog::inspect(&sandbox, &compiler, &arguments.component))
-        .map_err(|error| failed(&error))?;
-    match arguments.format {
-        Format::Json => {
-            let mut facts = serde_json::to_value(&seen).map_err(|error| failed(&error))?;
-            if let Value::Object(members) = &mut facts {
-                members.insert("toml".to_owned(), Value::String(seen.to_toml()));
-            }
-            output::json(&facts);
-        }
-        Format::Text => show(&seen),
-    }
-    if seen.obstacles.is_empty() { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+/// Components are compiled in a child of this program.
+fn compiler() -> Result<Compiler, Failure> {
+    Ok(Compiler::Child(ChildCompiler::new(std::env::current_exe()?)))
 }
 
-fn show(seen: &Inspection) {
-    output::line(&format!("{}  {} bytes", seen.path.display(), seen.size));
-    output::line(&format!("  digest    {}", seen.digest));
-    match &seen.contract_version {
-        Some(version) => output::line(&format!(
-            "  contract  {} (this host: {})",
-            escaped(version),
-            seen.host_contract_version
-        )),
-        None => output::line("  contract  none: not a verifier"),
-    }
-    if let Some(description) = &seen.description {
-        output::line(&format!(
-            "  is        {} {} by {}: {}",
-            escaped(&description.name),
-            escaped(&description.version),
-            escaped(&description.vendor),
-            escaped(&description.summary)
-        ));
-        if description.vouches_from_user_attributes {
-            output::line(&output::yellow("  vouches for names that a user can change"));
-        }
-    }
-    if let Some(sdk) = &seen.metadata.sdk {
-        output::line(&format!("  made with {}", escaped(sdk)));
-    }
-    if let Some(description) = seen.description.as_ref().filter(|seen| !seen.wants.is_empty()) {
-        output::line("wants");
-        for want in &description.wants {
-            output::line(&format!(
-                "  {}: {}",
-                escaped(&want.power.to_string()),
-                escaped(&want.why)
-            ));
-        }
-    }
-    output::line("exports");
-    for export in &seen.exports {
-        output::line(&format!("  {}: {}", escaped(&export.name), export.why));
-    }
-    output::line("imports");
-    for import in &seen.imports {
-        let standing = match import.standing {
-            Standing::Free => "free".to_owned(),
-            Standing::Grant => output::bold("needs a grant"),
-            Standing::NotOffered => output::red("not offered by this host"),
-            Standing::Forbidden => output::red("forbidden"),
-        };
-        output::line(&format!(
-            "  {} ({standing}): {}",
-            escaped(&import.name),
-            escaped(&import.why)
-        ));
-    }
-    if seen.obstacles.is_empty() {
-        output::line("\nto enable it:\n");
-        output::line(seen.to_toml().trim_end());
-    } else {
-        output::line(&output::red("would not run here"));
-        for obstacle in &seen.obstacles {
-            output::line(&format!("  {}", escaped(obstacle)));
-        }
-    }
+/// A component on the bench; a usage error where there is none, so that scripts can tell "not checked"
+/// from "not good".
+async fn open(component: &Path) -> Result<Workshop, Failure> {
+    Workshop::open(component, &compiler()?)
+        .await
+        .map_err(|error| Failure::of(Exit::Usage, error.to_string()))
+}
+
+fn failed(error: &dyn std::error::Error) -> Failure {
+    Failure::new(error.to_string())
 }

@@ -4,7 +4,7 @@ mod opened;
 mod render;
 mod source;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use countersign_scep::Certificate;
@@ -70,6 +70,24 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Format::Text => render::show(&opened),
     }
     if opened.is_good() { Ok(()) } else { Err(Failure::silent(Exit::Failed)) }
+}
+
+/// The PKCS#10 inside a recorded request.
+pub(crate) fn csr_of(message: &Path, key: &Path, cert: &Path) -> Result<Vec<u8>, Failure> {
+    let open = Open {
+        file: message.to_owned(),
+        key: Some(key.to_owned()),
+        cert: Some(cert.to_owned()),
+        show_challenge: false,
+        format: Format::Text,
+    };
+    let octets = source::message(&file::read(message)?)
+        .map_err(|problem| Failure::new(format!("{}: {problem}", message.display())))?;
+    let Some(recipient) = recipient(&open)? else {
+        return Err(Failure::new("no key was given"));
+    };
+    opened::csr(&octets, &recipient)
+        .map_err(|problem| Failure::new(format!("{}: {problem}", message.display())))
 }
 
 fn recipient(open: &Open) -> Result<Option<Recipient>, Failure> {

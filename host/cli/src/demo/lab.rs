@@ -11,6 +11,7 @@ use countersign_keys::{
 };
 use countersign_ledger::CheckpointKey;
 
+use super::verifier::Verifier;
 use crate::failure::Failure;
 use crate::processes::beside;
 
@@ -41,6 +42,8 @@ pub(crate) struct Choices {
     pub(crate) listen: String,
     pub(crate) component: PathBuf,
     pub(crate) digest: String,
+    /// Beside one-time-password, each with a profile of its name.
+    pub(crate) verifiers: Vec<Verifier>,
 }
 
 impl Lab {
@@ -236,6 +239,25 @@ allowed = ["dns"]
         listen = choices.listen,
         digest = choices.digest,
     );
+    for verifier in &choices.verifiers {
+        let _ = write!(
+            toml,
+            r#"
+{fragment}
+[profile.{name}]
+authority = "lab"
+template = "CountersignDevice"
+
+[profile.{name}.verifiers]
+initial = ["{name}"]
+
+[profile.{name}.limits.sans]
+allowed = ["dns"]
+"#,
+            fragment = verifier.toml,
+            name = verifier.name,
+        );
+    }
     Ok(toml)
 }
 

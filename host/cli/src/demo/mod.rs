@@ -2,6 +2,7 @@
 
 pub(crate) mod lab;
 mod story;
+mod verifier;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 
 use self::lab::{Algorithm, Choices, Lab, PROFILE};
 use self::story::Story;
+use self::verifier::Verifier;
 use crate::failure::Failure;
 use crate::processes::{LogLine, Process, Three, beside};
 
@@ -30,6 +32,11 @@ pub(crate) struct Arguments {
     /// The component of the plug-in one-time-password; by default beside this program.
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
+    /// A verifier of your own beside it: a file with its [plugin.NAME] as in the configuration, such as
+    /// the `plugin.toml` that `plugin new` writes. Paths in it are relative to it, and its digest is
+    /// filled in. It gets a profile of its name. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    verifier: Vec<PathBuf>,
     /// Stay up afterwards, and print commands to enrol with.
     #[arg(long)]
     keep: bool,
@@ -82,6 +89,7 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
         listen: arguments.listen.clone(),
         digest: digest(&component)?,
         component,
+        verifiers: verifier::read_all(&arguments.verifier)?,
     };
 
     story.chapter("A throw-away installation");
@@ -90,6 +98,9 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     lab.make_keys(&choices)?;
     story.fact("keys", "EA (sign), CEP and REP (serve), each with a certificate of its role");
     story.fact("plug-in", &format!("one-time-password, {}", choices.digest));
+    for verifier in &choices.verifiers {
+        story.fact("plug-in", &format!("{}, {}", verifier.name, verifier.digest));
+    }
 
     let (log, mut lines) = mpsc::unbounded_channel();
     let ca = start_ca(&lab, &log)?;
@@ -114,7 +125,7 @@ async fn with_ca(
     lab.write_config(choices, port)?;
     let mut three = Three::start(&lab.config(), log)?;
     let told = tokio::select! {
-        told = tell(arguments, story, lab, lines) => told,
+        told = tell(arguments, story, lab, &choices.verifiers, lines) => told,
         ended = three.one_ended() => {
             while let Ok(line) = lines.try_recv() {
                 story.log_line(&line);
@@ -131,6 +142,7 @@ async fn tell(
     arguments: &Arguments,
     story: &Story,
     lab: &Lab,
+    verifiers: &[Verifier],
     lines: &mut mpsc::UnboundedReceiver<LogLine>,
 ) -> Result<(), Failure> {
     let loaded = Config::load(&lab.config()).map_err(Failure::config)?;
@@ -183,7 +195,12 @@ async fn tell(
         ours.keep_challenge(&issue(&verify, &ours).await?)?;
         let strongswan = Device::new(lab, "device-20", "device-20.example.com");
         let challenge = issue(&verify, &strongswan).await?;
-        story.how_to_go_on(lab, &url, &challenge, &beside("countersign")?);
+        let program = beside("countersign")?;
+        for verifier in verifiers {
+            let url = format!("http://{address}/scep/{}", verifier.name);
+            story.how_to_try(lab, &verifier.name, &url, &program);
+        }
+        story.how_to_go_on(lab, &url, &challenge, &program);
         story.relay_until_interrupted(lines).await;
     }
     Ok(())
@@ -385,11 +402,16 @@ async fn ca_port(lab: &Lab) -> Result<u16, Failure> {
 }
 
 fn component(given: Option<&Path>) -> Result<PathBuf, Failure> {
-    let path = match given {
-        Some(path) => path.to_owned(),
-        None => beside("countersign")?
-            .with_file_name("plugins")
-            .join("countersign_plugin_one_time_password.wasm"),
+    const FILE: &str = "countersign_plugin_one_time_password.wasm";
+    let program = beside("countersign")?;
+    // Installed, it lies beside the program; built, where cargo puts components.
+    let installed = program.with_file_name("plugins").join(FILE);
+    let path = match (given, program.parent().and_then(Path::parent)) {
+        (Some(path), _) => path.to_owned(),
+        (None, Some(target)) if !installed.is_file() => {
+            target.join("wasm32-wasip2/plugin").join(FILE)
+        }
+        (None, _) => installed,
     };
     std::path::absolute(&path).ok().filter(|path| path.is_file()).ok_or_else(|| {
         Failure::new(format!(
@@ -399,7 +421,7 @@ fn component(given: Option<&Path>) -> Result<PathBuf, Failure> {
     })
 }
 
-fn digest(component: &Path) -> Result<String, Failure> {
+pub(super) fn digest(component: &Path) -> Result<String, Failure> {
     let octets = std::fs::read(component)?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &octets);
     Ok(format!("sha256:{}", hex::encode(digest.as_ref())))

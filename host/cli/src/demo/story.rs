@@ -110,6 +110,20 @@ impl Story {
         }
     }
 
+    /// Commands for a verifier of the reader's own.
+    pub(crate) fn how_to_try(&self, lab: &Lab, name: &str, url: &str, program: &Path) {
+        let (program, config) = (program.display(), lab.config());
+        self.chapter(&format!("Your verifier {name} decides at {url}"));
+        line(&format!(
+            "\n  # where it issues challenges, one for a device\n  \
+             {program} challenge issue --config {} --profile {name} --name CN=device-30\n\n  \
+             # a device enrols\n  \
+             {program} enrol {url} --subject CN=device-30 --challenge-file CHALLENGE \
+             --key device-30.key --cert device-30.pem",
+            config.display()
+        ));
+    }
+
     /// Ready-to-paste commands.
     pub(crate) fn how_to_go_on(&self, lab: &Lab, url: &str, challenge: &str, program: &Path) {
         let (program, config, ca) = (program.display(), lab.config(), lab.ca_certificate());

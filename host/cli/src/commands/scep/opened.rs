@@ -171,6 +171,21 @@ pub(super) fn look(
     Ok(opened)
 }
 
+/// The PKCS#10 of a request, in DER; as lenient as [`look`].
+pub(super) fn csr(bytes: &[u8], recipient: &Recipient) -> Result<Vec<u8>, String> {
+    let message = Message::parse(bytes, &Bounds::REPLY).map_err(|error| error.to_string())?;
+    let request =
+        message.verify(&LegacyAlgorithms::EVERYTHING).map_err(|error| error.to_string())?;
+    let envelope = request.envelope();
+    let addressed =
+        envelope.addressed_to([&recipient.certificate]).map_err(|error| error.to_string())?;
+    let content_key = recipient.key.unwrap(&addressed).map_err(|_| {
+        "the content key does not unwrap: it was wrapped for another key, or is damaged".to_owned()
+    })?;
+    let plain = envelope.decrypt(&content_key).map_err(|error| error.to_string())?;
+    Ok(plain.to_vec())
+}
+
 impl Opened {
     fn look_at_request(
         &mut self,
