@@ -121,3 +121,12 @@ fn row_49_the_listener_and_the_order_key_share_no_key() {
     let shared = ("key = \"file:secrets/order.key\"", "key = \"file:secrets/checkpoint.key\"");
     assert_eq!(the_problem(&[shared]), (None, "one-secret-for-two-uses"));
 }
+
+#[test]
+fn row_38_neither_root_nor_a_process_is_a_person() {
+    let persons = "persons = [\"anna\", \"berta\"]";
+    for wrong in ["\"root\"", "0", "\"countersign-verify\""] {
+        let with = format!("persons = [\"anna\", {wrong}]");
+        assert_eq!(the_problem(&[(persons, &with)]), (Some(38), "not-a-person"), "{wrong}");
+    }
+}

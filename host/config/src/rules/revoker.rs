@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use countersign_keys::{Finding, Severity};
 use countersign_profile::{Certificate, Name};
 
+use super::separation::is_root;
 use super::{Rules, known_names};
 use crate::authority::Authentication;
 use crate::config::Config;
@@ -20,6 +21,7 @@ impl Rules<'_> {
         self.revoker_authorities();
         self.revoker_principals();
         self.revoking_plugins();
+        self.people();
     }
 
     /// Orders that nobody signs, or that nobody can pull.
@@ -198,6 +200,30 @@ impl Rules<'_> {
                     );
                 }
             }
+        }
+    }
+
+    /// Whom two people are told apart by: nobody may become both, and no process is a person.
+    fn people(&mut self) {
+        let config = self.config;
+        let processes = [&config.serve.user, &config.verify.user, &config.sign.user];
+        for (index, person) in config.admin.persons.iter().enumerate() {
+            let problem = if is_root(person) {
+                "root is nobody: everybody who may become root would be this person"
+            } else if processes.iter().any(|user| user.as_ref() == Some(person)) {
+                "it is the user of a process, and a process is no person"
+            } else {
+                continue;
+            };
+            self.add(
+                format!("admin.persons[{index}]"),
+                BadValue::new(
+                    "not-a-person",
+                    format!("`{person}`: {problem}"),
+                    "name the users that people log in as, one each",
+                )
+                .of_row(38),
+            );
         }
     }
 }

@@ -134,7 +134,7 @@ impl Rules<'_> {
     }
 }
 
-fn is_root(user: &User) -> bool {
+pub(super) fn is_root(user: &User) -> bool {
     match user {
         User::Number(uid) => *uid == 0,
         User::Name(name) => name == "root" || matches!(user.uid(), Ok(0)),
