@@ -10,13 +10,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign_ipc::{Client, VerifyReply, VerifyRequest};
 use countersign_profile::Certificate;
 use countersign_scep::IssuerAndSerial;
 
 use crate::arrival::Conclusion;
+use crate::notify::may_be_given;
 use crate::open::Opened;
 use crate::profile::Profile;
-use crate::record::{RecordError, Records};
+use crate::record::{Record, RecordError, Records};
 use crate::zone_a::{Place, Stay};
 
 /// Longer lists stay where the CA publishes them: a small question must not have an answer of many
@@ -51,8 +53,14 @@ pub(crate) async fn certificate(
     stay: Stay,
     place: &mut Place,
     records: &Records,
+    verify: &Client<VerifyRequest, VerifyReply>,
 ) -> Result<Conclusion, RecordError> {
-    match find(opened, asked, records).await? {
+    // A certificate that somebody must hear of first is not there before.
+    let found = match find(opened, asked, records).await? {
+        Some(record) if may_be_given(verify, &record).await => record.certificate,
+        _ => None,
+    };
+    match found {
         Some(certificate) => {
             stay.succeed();
             Ok(Conclusion::Success { certificate })
@@ -65,16 +73,20 @@ async fn find(
     opened: &Opened,
     asked: &IssuerAndSerial,
     records: &Records,
-) -> Result<Option<Vec<u8>>, RecordError> {
+) -> Result<Option<Record>, RecordError> {
     let profile = &opened.received().arrival().profile;
     if asked.issuer != profile.issuing_certificate.subject_der() {
         return Ok(None);
     }
     let found = records.delivered_by_serial(&profile.name, asked.serial_octets()).await?;
     let signer = opened.request().signer();
-    Ok(found.into_iter().filter_map(|record| record.certificate).find(|der| {
-        Certificate::parse(der).is_ok_and(|certificate| {
-            certificate.spki_der() == signer.spki_der() && certificate.issuer_der() == asked.issuer
+    Ok(found.into_iter().find(|record| {
+        let certificate = record.certificate.as_deref().map(Certificate::parse);
+        certificate.is_some_and(|parsed| {
+            parsed.is_ok_and(|certificate| {
+                certificate.spki_der() == signer.spki_der()
+                    && certificate.issuer_der() == asked.issuer
+            })
         })
     }))
 }

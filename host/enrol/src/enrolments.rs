@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use countersign_fail_points::{Point, reached};
 use countersign_ipc::{
     Bytes, Client, DenialRecord, EnrolmentId, OutcomeKind, OutcomeRecord, RevocationOrder,
-    SealedApproval, SignReply, SignRequest, VerifyReply, VerifyRequest,
+    SignReply, SignRequest, VerifyReply, VerifyRequest,
 };
 use countersign_scep::{Bounds, Message, MessageType, Request};
 use countersign_store::Store;
@@ -20,7 +20,7 @@ use crate::check::check;
 use crate::countersign::{Countersigned, NotCountersigned, countersign};
 use crate::issue::{Submitted, poll, submit};
 use crate::metrics::Metrics;
-use crate::notify::tell_first;
+use crate::notify::{may_be_given, tell_first};
 use crate::one_at_a_time::{OneAtATime, Turn};
 use crate::open::{Content, Opened, Opener, open, sha256};
 use crate::profile::Profile;
@@ -265,7 +265,8 @@ impl Inner {
             }
             Content::Poll => self.poll(opened, profile).await,
             Content::GetCert { asked, stay } => {
-                access::certificate(opened, &asked, stay, place, records).await
+                let verify = &self.parts.peers.verify;
+                access::certificate(opened, &asked, stay, place, records, verify).await
             }
             Content::GetCrl => Ok(access::revocation_list(profile).await),
         };
@@ -500,15 +501,8 @@ impl Inner {
         match (record.state, record.certificate.as_ref()) {
             (State::Issued, Some(certificate)) => {
                 if record.not_after.is_some_and(|end| end > now) {
-                    let outcome = OutcomeRecord {
-                        enrolment: record.id,
-                        attempt: record.attempt,
-                        profile: record.profile.clone(),
-                        outcome: OutcomeKind::Issued,
-                        certificate: Some(Bytes(certificate.clone())),
-                        code: None,
-                    };
-                    Ok(self.deliver(record.sealed.as_ref(), outcome, certificate.clone()).await)
+                    let is_told = may_be_given(&self.parts.peers.verify, &record).await;
+                    Ok(given(is_told, certificate.clone()))
                 } else {
                     Ok(Conclusion::refused("certificate-is-over"))
                 }
@@ -645,7 +639,7 @@ impl Inner {
                 let not_after = checked.certificate().not_after();
                 tracing::debug!(station = "check", enrolment = %standing.id,
                     serial = checked.certificate().serial_hex(), "the certificate says what was approved");
-                let sealed = checked.issued().countersigned().sealed().clone();
+                let tells_first = checked.issued().countersigned().sealed().must_tell_first();
                 let outcome = checked.issued().countersigned().outcome(
                     &profile.name,
                     OutcomeKind::Issued,
@@ -664,7 +658,8 @@ impl Inner {
                     ],
                 )
                 .await?;
-                Ok(self.deliver(Some(&sealed), outcome, certificate).await)
+                let is_told = !tells_first || tell_first(&self.parts.peers.verify, outcome).await;
+                Ok(given(is_told, certificate))
             }
             Err(failed) => {
                 let (issued, mismatches) = *failed;
@@ -697,19 +692,6 @@ impl Inner {
                 Ok(withheld())
             }
         }
-    }
-
-    /// The certificate is durable here and is the device's, as soon as those have heard of it that
-    /// must hear of it first.
-    async fn deliver(
-        &self,
-        sealed: Option<&SealedApproval>,
-        outcome: OutcomeRecord,
-        certificate: Vec<u8>,
-    ) -> Conclusion {
-        let is_told = !sealed.is_some_and(SealedApproval::must_tell_first)
-            || tell_first(&self.parts.peers.verify, outcome).await;
-        if is_told { Conclusion::Success { certificate } } else { Conclusion::Pending }
     }
 
     async fn end(
@@ -766,6 +748,12 @@ fn order(
             .unwrap_or_default(),
         reason: reason.to_owned(),
     }
+}
+
+/// The certificate is durable here and is the device's, as soon as those have heard of it that must
+/// hear of it first.
+fn given(is_told: bool, certificate: Vec<u8>) -> Conclusion {
+    if is_told { Conclusion::Success { certificate } } else { Conclusion::Pending }
 }
 
 fn recorded(record: &Record) -> Result<Countersigned, RecordError> {

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use countersign_fail_points::{Point, reached};
 use countersign_ipc::{
-    Client, DenialRecord, OutcomeRecord, SignReply, SignRequest, VerifyReply, VerifyRequest,
+    Bytes, Client, DenialRecord, OutcomeKind, OutcomeRecord, SealedApproval, SignReply,
+    SignRequest, VerifyReply, VerifyRequest,
 };
 use countersign_store::rusqlite::params;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::enrolments::Peers;
 use crate::metrics::Metrics;
-use crate::record::{OutboxMessage, RecordError, Records};
+use crate::record::{OutboxMessage, Record, RecordError, Records};
 
 /// Messages delivered in one round.
 const AT_ONCE: u32 = 256;
@@ -293,6 +294,25 @@ fn taken_by_sign(reply: SignReply) -> Result<(), String> {
         SignReply::Unavailable { detail, .. } => Err(detail),
         other => Err(unexpected(&other)),
     }
+}
+
+/// Whether nobody has to hear any more of this enrolment's certificate before the device has it.
+pub(crate) async fn may_be_given(
+    client: &Client<VerifyRequest, VerifyReply>,
+    record: &Record,
+) -> bool {
+    if !record.sealed.as_ref().is_some_and(SealedApproval::must_tell_first) {
+        return true;
+    }
+    let outcome = OutcomeRecord {
+        enrolment: record.id,
+        attempt: record.attempt,
+        profile: record.profile.clone(),
+        outcome: OutcomeKind::Issued,
+        certificate: record.certificate.as_deref().map(Bytes::from),
+        code: None,
+    };
+    tell_first(client, outcome).await
 }
 
 /// Has those verifiers told that must hear of the outcome before the device does. False until all
