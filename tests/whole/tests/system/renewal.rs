@@ -220,6 +220,8 @@ async fn a_certificate_of_another_ca_or_profile_or_of_nobody_renews_nothing() {
     let foreign = other.issue_role_certificate(&csr(&key, &NAMES, None), Role::TlsClient).unwrap();
     let device = Device { signer: Certificate::parse(&foreign).unwrap(), ..device };
     assert!(installation.renew(PROFILE, &device).await.is_refused_without_reason());
+    // By its signature: that it was not delivered here would refuse it too.
+    assert!(installation.logs().contains("renewal-not-issued-here"), "{}", installation.logs());
     // As a PKCSReq it is a first enrolment whose signer is not the key of the request.
     assert_eq!(
         installation.enrol(PROFILE, &device).await,
