@@ -95,8 +95,7 @@ impl Workshop {
     pub(crate) fn without_the_world(&self, settings: &Map<String, Value>) -> PluginSettings {
         let name = self.description().map_or("plug-in", |description| &description.name);
         let mut granted = PluginSettings::new(name);
-        granted.grants =
-            Grants { log: true, kv: true, challenges: true, ..Grants::default() };
+        granted.grants = Grants { log: true, kv: true, challenges: true, ..Grants::default() };
         granted.settings = settings.clone();
         granted
     }

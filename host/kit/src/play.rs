@@ -91,11 +91,7 @@ impl Workshop {
     }
 
     /// Plays a case that has a request.
-    pub(crate) async fn play(
-        &self,
-        case: &Case,
-        manner: &Manner<'_>,
-    ) -> Result<Played, PlayError> {
+    pub(crate) async fn play(&self, case: &Case, manner: &Manner<'_>) -> Result<Played, PlayError> {
         let set = self.set(case, manner).await?;
         set.play(case, manner).await.map_err(PlayError::Case)
     }
@@ -125,10 +121,8 @@ impl Workshop {
                 if found.is_empty() { "them accepted".to_owned() } else { list(&found) }
             ));
         }
-        let played = self
-            .play(case, &Manner::AS_RECORDED)
-            .await
-            .map_err(|error| error.to_string())?;
+        let played =
+            self.play(case, &Manner::AS_RECORDED).await.map_err(|error| error.to_string())?;
         answer::compare(&case.expect, &played.answer)
             .and_then(|()| played.script.clone())
             .map_err(|wrong| match played.used.refused {
@@ -196,13 +190,7 @@ impl Set {
 
 /// A call in earnest, as far as the plug-in can tell.
 pub(crate) fn context(now: u64, time_left: Option<Duration>) -> CallContext {
-    CallContext {
-        trace_id: "kit".to_owned(),
-        trial: false,
-        now,
-        time_left,
-        attributes: Vec::new(),
-    }
+    CallContext { trace_id: "kit".to_owned(), trial: false, now, time_left, attributes: Vec::new() }
 }
 
 pub(crate) fn used_by<T>(

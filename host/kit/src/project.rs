@@ -238,8 +238,18 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 fn check_name(name: &str) -> Result<(), NewError> {
     /// Names that a crate cannot have, or that would hide one.
     const TAKEN: [&str; 12] = [
-        "alloc", "core", "countersign", "countersign-sdk", "proc-macro", "schemars", "serde", "std",
-        "test", "self", "super", "crate",
+        "alloc",
+        "core",
+        "countersign",
+        "countersign-sdk",
+        "proc-macro",
+        "schemars",
+        "serde",
+        "std",
+        "test",
+        "self",
+        "super",
+        "crate",
     ];
     let refuse = |why| Err(NewError::Name { name: name.escape_debug().to_string(), why });
     if name.is_empty() || name.len() > 48 {
@@ -265,8 +275,8 @@ fn is_keyword(name: &str) -> bool {
         "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do",
         "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in",
         "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
-        "return", "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe", "unsized",
-        "use", "virtual", "where", "while", "yield",
+        "return", "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe",
+        "unsized", "use", "virtual", "where", "while", "yield",
     ]
     .contains(&name)
 }
@@ -284,7 +294,12 @@ impl<'a> Words<'a> {
             .split('-')
             .map(|part| {
                 let mut letters = part.chars();
-                letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+                letters
+                    .next()
+                    .map(|first| first.to_ascii_uppercase())
+                    .into_iter()
+                    .chain(letters)
+                    .collect::<String>()
             })
             .collect();
         let with: Vec<&str> = Extra::ALL

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use countersign_cases::{
-    Answered as Answer, Asked, Case, CaseError, Exchange, Expected, HostState, KeptChallenge, NoAnswer,
-    RequestKind as Kind, Step,
+    Answered as Answer, Asked, Case, CaseError, Exchange, Expected, HostState, KeptChallenge,
+    NoAnswer, RequestKind as Kind, Step,
 };
 use countersign_sandbox::{
     HttpRefusal, HttpRequest, HttpResponse,
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::answer;
 use crate::by_hand::{Asking, ByHand, Seen};
-use crate::play::{Manner, Played, PlayError};
+use crate::play::{Manner, PlayError, Played};
 use crate::workshop::Workshop;
 
 /// What stands where a secret stood.
@@ -23,7 +23,14 @@ const MASK: &str = "MASKED";
 
 /// Parts of names of header fields and JSON members whose values are secret.
 const SECRET: [&str; 9] = [
-    "authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "credential",
+    "authorization",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "api-key",
+    "apikey",
+    "credential",
     "signature",
 ];
 
@@ -51,10 +58,8 @@ pub fn record(
     run: &ByHand,
 ) -> Result<Case, RecordError> {
     let request = &asking.request;
-    let outcome = run
-        .answer
-        .as_ref()
-        .map_err(|_| RecordError::NoAnswer(answer::say(&run.answer)))?;
+    let outcome =
+        run.answer.as_ref().map_err(|_| RecordError::NoAnswer(answer::say(&run.answer)))?;
     let mut mask = Mask::default();
     if let Some(challenge) = &request.challenge {
         mask.add(challenge.expose(), "RECORDED-CHALLENGE");
@@ -123,8 +128,8 @@ pub async fn replay(
 ) -> Result<(Case, Played, Result<(), String>), ReplayError> {
     let file = countersign_cases::read(path)?;
     let played = workshop.play(&file.case, &Manner::AS_RECORDED).await?;
-    let compared = answer::compare(&file.case.expect, &played.answer)
-        .and_then(|()| played.script.clone());
+    let compared =
+        answer::compare(&file.case.expect, &played.answer).and_then(|()| played.script.clone());
     Ok((file.case, played, compared))
 }
 
@@ -246,9 +251,9 @@ impl Mask {
     }
 
     fn text(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (secret, instead)| {
-            text.replace(secret.as_str(), instead)
-        })
+        self.0
+            .iter()
+            .fold(text.to_owned(), |text, (secret, instead)| text.replace(secret.as_str(), instead))
     }
 
     /// Everything inside: known secrets wherever they stand, and members with secrets' names.

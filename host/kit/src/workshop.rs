@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use countersign_catalog::{InspectError, Inspection};
-use countersign_sandbox::{Compiler, Component, EngineError, PoolSize, Sandbox, model::Description};
+use countersign_sandbox::{
+    Compiler, Component, EngineError, PoolSize, Sandbox, model::Description,
+};
 
 /// A component, and the sandbox that it is tried in.
 #[derive(Debug)]

@@ -94,7 +94,11 @@ async fn a_forbidden_import_fails_by_its_name() {
 async fn another_contract_fails_with_both_versions_and_what_to_do() {
     let component = guests::exporting_only("countersign:verifier/verifier@1.0.0-rc.1");
     let report = report_of(&component, &[]).await;
-    must_fail(&report, "imports", "version 1.0.0-rc.1 of the contract, this host speaks 1.0.0-rc.2");
+    must_fail(
+        &report,
+        "imports",
+        "version 1.0.0-rc.1 of the contract, this host speaks 1.0.0-rc.2",
+    );
     must_fail(&report, "imports", "use a version of the plug-in that was built for 1.0.0-rc.2");
 }
 

@@ -42,7 +42,8 @@ async fn every_plug_in_of_ours_passes() {
         };
         let options = Options { cases: Some(folder.join("cases")), settings: None };
         let report = check(&component, &Compiler::InThisProcess, &options).await.unwrap();
-        let asked = report.checks.iter().find(|group| group.id == "cases").map(|group| &group.checks);
+        let asked =
+            report.checks.iter().find(|group| group.id == "cases").map(|group| &group.checks);
         if asked.is_none_or(Vec::is_empty) {
             wrong.push(format!("{} has no golden case, or does not load", folder.display()));
         }

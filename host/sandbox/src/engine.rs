@@ -225,8 +225,9 @@ mod tests {
 
     #[test]
     fn the_clock_ends_with_the_engine() {
-        let engine = running(&PoolSize { concurrent_calls: 1, ..PoolSize::default() }, Metering::Off)
-            .unwrap();
+        let engine =
+            running(&PoolSize { concurrent_calls: 1, ..PoolSize::default() }, Metering::Off)
+                .unwrap();
         let weak = engine.weak();
         drop(engine);
         thread::sleep(TICK * 5);

@@ -19,7 +19,7 @@ use crate::{
     http::{HttpRefusal, HttpRequest, HttpResponse},
     model::{
         Action, ActionResult, Batch, Challenge, Denial, Description, Event, Hint, Outcome, Request,
-         Retry, Verdict,
+        Retry, Verdict,
     },
     plugin::Plugin,
 };

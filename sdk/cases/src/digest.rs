@@ -1,10 +1,13 @@
 /// What stands in for a PKCS#10 request in a case: a text in place of the DER, and in place of its
 /// SHA-256 a digest, equal for requests that ask for the same and different for others. No
 /// cryptography (FNV-1a, spread over 32 bytes).
-pub fn stand_in(names: &[String], spki_sha256: &[u8], challenge: Option<&str>) -> (String, [u8; 32]) {
+pub fn stand_in(
+    names: &[String],
+    spki_sha256: &[u8],
+    challenge: Option<&str>,
+) -> (String, [u8; 32]) {
     let key: String = spki_sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    let text =
-        format!("{} key {key} challenge {}", names.join(" "), challenge.unwrap_or_default());
+    let text = format!("{} key {key} challenge {}", names.join(" "), challenge.unwrap_or_default());
     let digest = stand_in_digest(text.as_bytes());
     (text, digest)
 }

@@ -35,7 +35,8 @@ pub(super) fn read_all(files: &[PathBuf]) -> Result<Vec<Verifier>, Failure> {
 
 fn read(file: &Path) -> Result<Verifier, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| wrong(file, &error.to_string()))?;
-    let mut table: Table = toml::from_str(&text).map_err(|error| wrong(file, &error.to_string()))?;
+    let mut table: Table =
+        toml::from_str(&text).map_err(|error| wrong(file, &error.to_string()))?;
     let only = "expected one [plugin.NAME] and nothing else";
     let mut names = match (table.len(), table.get_mut("plugin")) {
         (1, Some(Value::Table(plugins))) if plugins.len() == 1 => plugins.iter_mut(),
@@ -48,9 +49,8 @@ fn read(file: &Path) -> Result<Verifier, Failure> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let component = whole(file, folder, plugin, "component")?
         .ok_or_else(|| wrong(file, "expected `component`, the .wasm file"))?;
-    let digest = digest(&component).map_err(|error| {
-        wrong(file, &format!("{}: {error}; is it built?", component.display()))
-    })?;
+    let digest = digest(&component)
+        .map_err(|error| wrong(file, &format!("{}: {error}; is it built?", component.display())))?;
     plugin.entry("digest").or_insert(Value::String(digest.clone()));
     if let Some(Value::Table(http)) = plugin.get_mut("http") {
         whole(file, folder, http, "roots")?;
@@ -106,7 +106,13 @@ mod tests {
     fn what_is_no_fragment_is_refused_with_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("plugin.toml");
-        for text in ["", "mode = \"lab\"", FRAGMENT, "[plugin]\na = 1", "[plugin.one-time-password]\ncomponent = \"x\""] {
+        for text in [
+            "",
+            "mode = \"lab\"",
+            FRAGMENT,
+            "[plugin]\na = 1",
+            "[plugin.one-time-password]\ncomponent = \"x\"",
+        ] {
             std::fs::write(&file, text).unwrap();
             let error = read_all(std::slice::from_ref(&file)).unwrap_err().to_string();
             assert!(error.contains("plugin.toml"), "{error}");

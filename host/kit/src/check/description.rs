@@ -6,10 +6,8 @@ use super::{Bench, Checks};
 
 /// What an admin decides by.
 pub(super) fn check(bench: &Bench<'_>) -> Checks {
-    let mut checks = Checks::new(
-        "description",
-        "`describe` is pure, and says all that an admin decides by",
-    );
+    let mut checks =
+        Checks::new("description", "`describe` is pure, and says all that an admin decides by");
     let Some(description) = bench.workshop.description() else {
         // An obstacle, told with the imports.
         return checks.or_note("it cannot be asked before what is above is mended");
@@ -56,7 +54,8 @@ pub(super) fn check(bench: &Bench<'_>) -> Checks {
         );
     }
     let schema = check_schema(&description.settings_schema, &Value::Object(Default::default()));
-    checks.judge("settings-schema", schema.map(|_| String::new()).map_err(|error| error.to_string()));
+    checks
+        .judge("settings-schema", schema.map(|_| String::new()).map_err(|error| error.to_string()));
     checks
 }
 
@@ -65,9 +64,9 @@ fn version(text: &str) -> Result<String, String> {
     let core = text.split(['-', '+']).next().unwrap_or_default();
     let numbers: Vec<_> = core.split('.').collect();
     let fits = numbers.len() == 3
-        && numbers.iter().all(|number| {
-            !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-        });
+        && numbers
+            .iter()
+            .all(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
     if fits {
         Ok(text.to_owned())
     } else {
@@ -76,5 +75,9 @@ fn version(text: &str) -> Result<String, String> {
 }
 
 fn said(text: &str, what: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err(format!("it is empty; say {what}")) } else { Ok(text.to_owned()) }
+    if text.trim().is_empty() {
+        Err(format!("it is empty; say {what}"))
+    } else {
+        Ok(text.to_owned())
+    }
 }

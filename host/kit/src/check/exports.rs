@@ -79,8 +79,7 @@ pub(super) async fn check(bench: &mut Bench<'_>) -> Checks {
         }
         let pulled = set.rehearsal.on_schedule(set.context(Some(LEFT)), None, backend()).await;
         judge(bench, &mut checks, "on-schedule, with no one there", &pulled);
-        let settled =
-            set.rehearsal.settled(set.context(Some(LEFT)), Vec::new(), backend()).await;
+        let settled = set.rehearsal.settled(set.context(Some(LEFT)), Vec::new(), backend()).await;
         judge(bench, &mut checks, "settled, about nothing", &settled);
     }
     checks.or_note("it exports no other interface")

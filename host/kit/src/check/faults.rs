@@ -52,8 +52,7 @@ pub(super) async fn silent(bench: &mut Bench<'_>) -> Checks {
             if !exchange.decides || known.contains(&line) {
                 continue;
             }
-            let manner =
-                Manner { time_left: Some(LEFT), ..Manner::planned(Plan::Silent(place)) };
+            let manner = Manner { time_left: Some(LEFT), ..Manner::planned(Plan::Silent(place)) };
             let began = Instant::now();
             let Ok(played) = bench.workshop.play(&case, &manner).await else { continue };
             if !was_sent(&played, &exchange.method, &exchange.url) {

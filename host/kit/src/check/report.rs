@@ -167,7 +167,8 @@ impl Report {
 
     /// In the XML of JUnit, as CI servers read it.
     pub fn junit(&self) -> String {
-        let count = |outcome| -> usize { self.checks.iter().map(|group| group.count(outcome)).sum() };
+        let count =
+            |outcome| -> usize { self.checks.iter().map(|group| group.count(outcome)).sum() };
         let all: usize = self.checks.iter().map(|group| group.checks.len()).sum();
         let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         // Writing to a String does not fail.
@@ -198,10 +199,7 @@ impl Report {
                 let _ = match check.outcome {
                     Outcome::Failed => {
                         let rule = attribute(group.rule);
-                        writeln!(
-                            xml,
-                            "><failure message=\"{detail}\">{rule}</failure></testcase>"
-                        )
+                        writeln!(xml, "><failure message=\"{detail}\">{rule}</failure></testcase>")
                     }
                     Outcome::Warned => {
                         writeln!(xml, "><system-out>{detail}</system-out></testcase>")

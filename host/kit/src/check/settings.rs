@@ -124,7 +124,12 @@ async fn both(
 }
 
 /// The schema is the guard; `validate-settings` sees only what passed it, and may be one more.
-async fn refused(bench: &Bench<'_>, checks: &mut Checks, name: &str, settings: &Map<String, Value>) {
+async fn refused(
+    bench: &Bench<'_>,
+    checks: &mut Checks,
+    name: &str,
+    settings: &Map<String, Value>,
+) {
     match both(bench, settings).await {
         Err(error) => checks.fail(name, error),
         Ok((schema, own)) => match (schema.is_empty(), own.is_empty()) {

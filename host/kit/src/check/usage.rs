@@ -10,8 +10,7 @@ const ANSWER: usize = 1 << 20;
 
 /// What its calls used, against the defaults of an installation.
 pub(super) fn check(bench: &Bench<'_>) -> Checks {
-    let mut checks =
-        Checks::new("budgets", "every call stays well within the default budgets");
+    let mut checks = Checks::new("budgets", "every call stays well within the default budgets");
     let (used, budgets) = (bench.used, Budgets::default());
     let mut hold = |name: &str, found: u64, most: u64, unit: &str| {
         let detail = format!("{} of {}{unit}", grouped(found), grouped(most));

@@ -207,7 +207,10 @@ fn build_certificate(current: Current) -> Result<Certificate, String> {
 }
 
 fn names(texts: &[String]) -> Result<Vec<Name>, String> {
-    texts.iter().map(|text| text.parse().map_err(|error: crate::NameError| error.to_string())).collect()
+    texts
+        .iter()
+        .map(|text| text.parse().map_err(|error: crate::NameError| error.to_string()))
+        .collect()
 }
 
 fn alternative_names(texts: &[String]) -> Result<Vec<Name>, String> {

@@ -71,10 +71,8 @@ fn show(report: &Report) {
     let count = |outcome| -> usize { report.checks.iter().map(|group| group.count(outcome)).sum() };
     let (passed, failed, warned) =
         (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Warned));
-    let seconds =
-        format!("{}.{} s", report.milliseconds / 1000, report.milliseconds % 1000 / 100);
-    let warned =
-        if warned == 0 { String::new() } else { format!(", {warned} worth a look") };
+    let seconds = format!("{}.{} s", report.milliseconds / 1000, report.milliseconds % 1000 / 100);
+    let warned = if warned == 0 { String::new() } else { format!(", {warned} worth a look") };
     output::line("");
     if failed == 0 {
         let all = output::green(&format!("all {passed} checks passed"));

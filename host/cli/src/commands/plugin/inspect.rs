@@ -66,12 +66,16 @@ fn show(seen: &Inspection) {
             escaped(&description.summary)
         ));
         if description.vouches_from_user_attributes {
-            output::line(&output::yellow("  names     some that a user can change, as it says itself"));
+            output::line(&output::yellow(
+                "  names     some that a user can change, as it says itself",
+            ));
         } else {
             output::line("  names     none that a user can change, as it says itself");
         }
         if description.notified_before_answer {
-            output::line("  answers   only after it was told of the certificate (notified before answer)");
+            output::line(
+                "  answers   only after it was told of the certificate (notified before answer)",
+            );
         }
     }
     if let Some(sdk) = &seen.metadata.sdk {

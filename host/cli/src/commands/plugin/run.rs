@@ -22,7 +22,12 @@ struct Asked {
     #[arg(value_name = "COMPONENT")]
     component: PathBuf,
     /// A PKCS#10 request, DER or PEM; `openssl req -new` makes one.
-    #[arg(long, value_name = "FILE", required_unless_present = "message", conflicts_with = "message")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "message",
+        conflicts_with = "message"
+    )]
     csr: Option<PathBuf>,
     /// A recorded SCEP message instead, as `scep open` takes it; opened with --key and --cert.
     #[arg(long, value_name = "FILE", requires = "key")]
@@ -117,7 +122,9 @@ pub(super) fn run(arguments: &Run) -> Result<(), Failure> {
         output::Format::Text => show(&run),
     }
     match &run.answer {
-        Ok(outcome) if matches!(outcome.answer, countersign_sandbox::model::Verdict::Approve(_)) => {
+        Ok(outcome)
+            if matches!(outcome.answer, countersign_sandbox::model::Verdict::Approve(_)) =>
+        {
             Ok(())
         }
         Ok(_) => Err(Failure::silent(Exit::Refused)),
