@@ -17,7 +17,7 @@ use crate::{INTUNE, correlation, time};
 pub(crate) const CALLER: &str = concat!("Countersign/", env!("CARGO_PKG_VERSION"));
 
 /// How soon to ask again where nobody says.
-const RETRY: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_secs(10);
 /// How soon where somebody has to change something first.
 const AFTER_AN_ADMIN: Duration = Duration::from_secs(300);
 

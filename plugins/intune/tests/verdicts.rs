@@ -61,9 +61,9 @@ fn the_device_comes_again_when_intune_says() {
     for (status, value, expected) in [
         (429, "120", 120),
         (503, "Thu, 01 Jan 2026 00:10:00 GMT", 600),
-        (429, "0", 30),
-        (429, "soon", 30),
-        (500, "", 30),
+        (429, "0", 10),
+        (429, "soon", 10),
+        (500, "", 10),
     ] {
         let (host, microsoft) = host_with(Microsoft::default());
         microsoft.borrow_mut().answer("ScepActions/validateRequest", move || {

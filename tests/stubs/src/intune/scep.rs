@@ -41,12 +41,21 @@ impl IntuneTenant {
     }
 
     fn judge(&self, csr: &[u8]) -> &'static str {
-        let holds = |text: &str| csr.windows(text.len()).any(|found| found == text.as_bytes());
-        let given = self.challenges.iter().find(|given| holds(&given.text));
+        let holds = |octets: &[u8]| csr.windows(octets.len()).any(|found| found == octets);
+        // DER: the type, the length, the text. In a subject UTF8String or PrintableString, among the
+        // alternative names rfc822Name, dNSName or uniformResourceIdentifier.
+        let says = |tags: &[u8], text: &str| {
+            let length = u8::try_from(text.len()).ok().filter(|length| *length < 0x80);
+            let length = length.expect("names of the stub are short");
+            tags.iter().any(|tag| holds(&[&[*tag, length], text.as_bytes()].concat()))
+        };
+        let given = self.challenges.iter().find(|given| holds(given.text.as_bytes()));
         match given {
             None => "ChallengeDecodingError",
-            Some(given) if !holds(&given.subject) => "SubjectNameMismatch",
-            Some(given) if !given.alternatives.iter().all(|name| holds(name)) => {
+            Some(given) if !says(&[0x0c, 0x13], &given.subject) => "SubjectNameMismatch",
+            Some(given)
+                if !given.alternatives.iter().all(|name| says(&[0x81, 0x82, 0x86], name)) =>
+            {
                 "SubjectAltNameMismatch"
             }
             Some(_) => "Success",

@@ -26,6 +26,7 @@ mod clients;
 mod enrolment;
 mod events;
 mod founding_checklist;
+mod intune;
 mod lifetime;
 mod managed_renewal;
 mod mdm;
