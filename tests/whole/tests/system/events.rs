@@ -10,6 +10,8 @@ use argon2::{Argon2, Params, PasswordHasher as _};
 use countersign_ipc::{AdminReply, AdminRequest};
 use countersign_lab_ca::{Agent, OrderKey, RequestState, Role};
 use countersign_ledger::CheckpointKey;
+use countersign_scep::client::Ask;
+use countersign_scep::{Certificate, IssuerAndSerial};
 use countersign_stubs::{Client, Identity, Receiver, WebhookReceiver};
 use countersign_tests::openssl::{openssl, run};
 use countersign_tests::{Answer, Device, Installation, Plugin, Profile, Program, component};
@@ -400,8 +402,13 @@ async fn a_device_waits_until_its_management_has_heard_of_the_certificate() {
     let requests = AdminRequest::Requests { limit: 10 };
     let requests = installation.facts(Program::Serve, requests).await;
     assert_eq!(requests[0]["state"], "issued", "it is there, and nobody may have it");
-    // Neither a repetition nor a crash gets it out.
+    // Neither a repetition, nor a question for it by name, nor a crash gets it out.
     assert_eq!(installation.enrol("first", &device).await, Answer::Pending);
+    let ra = installation.ra("first").await;
+    let name = name_of_newest(&installation);
+    let sent = device.ask(&ra, Ask::GetCert(&name));
+    let answer = device.read(&sent, installation.send("first", &sent).await, &ra);
+    assert!(matches!(answer, Answer::Failure { .. }), "{answer:?}");
     installation.crash(Program::Serve).await;
     let mut answer = installation.poll("first", &device).await;
     for _ in 0..300 {
@@ -412,7 +419,22 @@ async fn a_device_waits_until_its_management_has_heard_of_the_certificate() {
         answer = installation.poll("first", &device).await;
     }
     let _ = answer.issued();
+    let sent = device.ask(&ra, Ask::GetCert(&name));
+    let _ = device.read(&sent, installation.send("first", &sent).await, &ra).issued();
     assert_eq!(installation.submissions(), 1);
+}
+
+/// Issuer and serial number of what the CA issued last.
+fn name_of_newest(installation: &Installation) -> IssuerAndSerial {
+    let serial = match installation.ca_requests().pop().unwrap().state {
+        RequestState::Issued(serial) => hex::decode(serial).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let pem = std::fs::read(installation.file("ca/ca.pem")).unwrap();
+    let (_, ca) = der::pem::decode_vec(&pem).unwrap();
+    let issuer = Certificate::parse(&ca).unwrap().subject_der().to_vec();
+    let head = [2, u8::try_from(serial.len()).unwrap()];
+    IssuerAndSerial { issuer, serial: [head.as_slice(), &serial].concat() }
 }
 
 /// A guest whose feed says, whenever it is asked, that device 17 was wiped.
