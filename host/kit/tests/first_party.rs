@@ -77,6 +77,5 @@ fn build(folder: &Path) -> Option<PathBuf> {
         .filter_map(|message| message["filenames"].as_array().cloned())
         .flatten()
         .filter_map(|file| file.as_str().map(PathBuf::from))
-        .filter(|file| file.extension().is_some_and(|ending| ending == "wasm"))
-        .next_back()
+        .rfind(|file| file.extension().is_some_and(|ending| ending == "wasm"))
 }
