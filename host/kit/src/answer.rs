@@ -108,3 +108,29 @@ fn want(expected: &Expected) -> String {
 pub(crate) fn texts(names: &[Name]) -> Vec<String> {
     names.iter().map(Name::to_string).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use countersign_sandbox::{CallError, Used};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_said_with_its_file_and_line() {
+        let line = |level, message: &str| LogLine {
+            level,
+            message: message.to_owned(),
+            fields: Vec::new(),
+        };
+        let failure = CallFailure {
+            error: CallError::Trap("wasm `unreachable` instruction executed".to_owned()),
+            log: vec![
+                line(LogLevel::Info, "asked"),
+                line(LogLevel::Error, "panicked at src/lib.rs:17:5: no such device"),
+            ],
+            used: Used::default(),
+        };
+        let said = say(&Err(failure));
+        assert_eq!(said, "no answer: the plug-in panicked at src/lib.rs:17:5: no such device");
+    }
+}

@@ -51,12 +51,16 @@ fn asking(authority: &str) -> Guest {
             .into(),
         ..Guest::verifying(verify)
     }
-    .importing("http", "send", "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)")
+    .importing(
+        "http",
+        "send",
+        "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)",
+    )
 }
 
 fn a_request() -> Asking {
-    let csr = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../profile/tests/data/openssl-p256-sha256.csr");
+    let csr =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../profile/tests/data/openssl-p256-sha256.csr");
     let csr = Csr::parse(&fs::read(csr).unwrap()).unwrap();
     let mut asking =
         Asking { request: csr_request(&csr, "laptops"), now: 1_800_000_000, kept: Vec::new() };

@@ -13,23 +13,29 @@ pub(super) async fn check(bench: &mut Bench<'_>) -> Checks {
     );
     let wants = bench.workshop.description().map(|seen| seen.wants.clone()).unwrap_or_default();
     for want in wants {
+        let name = format!("without {}", want.power);
         let result = match &want.power {
             // Given or not when the order is made, by the host.
             Power::Revocation | Power::Other(_) => continue,
             power => without(bench, power).await,
         };
-        checks.judge(format!("without {}", want.power), result);
+        match result {
+            Ok(Some(said)) => checks.pass(name, said),
+            Ok(None) => checks.warn(name, "no case needs it: add one that does"),
+            Err(wrong) => checks.fail(name, wrong),
+        }
     }
     checks.or_note("it wants no power")
 }
 
-async fn without(bench: &mut Bench<'_>, power: &Power) -> Result<String, String> {
-    let mut said = "no case needs it".to_owned();
+/// What happens without it; none where no case can tell.
+async fn without(bench: &mut Bench<'_>, power: &Power) -> Result<Option<String>, String> {
+    let mut said = None;
     for (name, case) in bench.approving() {
         let manner = Manner { without: Some(power), ..Manner::planned(Plan::InAnyOrder) };
         match bench.workshop.play(&case, &manner).await {
             Err(PlayError::Load(LoadError::Import(ImportRefusal::NotGranted { line, .. }))) => {
-                return Ok(format!("refused when installed; `{line}` would grant it"));
+                return Ok(Some(format!("refused when installed; `{line}` would grant it")));
             }
             Err(PlayError::Load(LoadError::Http(_)) | PlayError::Case(_)) => {}
             Err(error) => return Err(format!("{name}: {error}")),
@@ -48,7 +54,7 @@ async fn without(bench: &mut Bench<'_>, power: &Power) -> Result<String, String>
                     }
                     Ok(_) => {}
                 }
-                said = "does not approve".to_owned();
+                said = Some("does not approve".to_owned());
             }
         }
     }
