@@ -57,6 +57,21 @@ fn every_command_of_the_integrators_guide_does_what_it_says() {
     assert!(said.contains("device-30"), "the certificate's subject: {said}");
     let certificate = fs::read_to_string(at.join("device-30.pem")).unwrap();
     assert!(certificate.contains("BEGIN CERTIFICATE"));
+
+    // The other projects that `plugin new` writes; with what is compiled already.
+    for (name, with) in [("bare", ""), ("every", "--with challenges --with outcomes --with events")]
+    {
+        let script = format!(
+            "countersign plugin new {name} {with} && cd {name}
+             export CARGO_TARGET_DIR={target:?}
+             cargo test && cargo build --release --target wasm32-wasip2
+             countersign plugin check \"$CARGO_TARGET_DIR\"/wasm32-wasip2/release/{name}.wasm \\
+               --cases cases",
+            target = at.join("target").display().to_string()
+        );
+        let said = run(&mut folder.path().to_owned(), &script);
+        assert!(said.contains("checks passed") && !said.contains("worth a look"), "{said}");
+    }
 }
 
 /// What stands in fences marked `sh`.
