@@ -47,7 +47,7 @@ fn what_is_missing_is_made_once_and_never_made_again() {
     assert!(first.status.success(), "{first:?}");
     assert!(first.stdout.is_empty(), "with --out nothing is printed: {first:?}");
     let made = files(folder.path());
-    assert_eq!(made.len(), 12, "three keys, six secrets, three CSRs: {:?}", made.keys());
+    assert_eq!(made.len(), 13, "three keys, seven secrets, three CSRs: {:?}", made.keys());
     for path in made.keys().filter(|path| path.ends_with(".key")) {
         let mode = std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode, 0o600, "{path}");

@@ -11,7 +11,7 @@ const CURL_OF_STRONGSWAN: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
 /// A program, or the path of another file, and the package that brings it.
-const NEEDED: [(&str, &str); 10] = [
+const NEEDED: [(&str, &str); 11] = [
     ("pki", "strongswan-pki"),
     // pki fetches over HTTP with this.
     (CURL_OF_STRONGSWAN, "libstrongswan-extra-plugins"),
@@ -20,6 +20,7 @@ const NEEDED: [(&str, &str); 10] = [
     // certmonger speaks on a bus of its own.
     ("dbus-daemon", "dbus-daemon"),
     (SOFTHSM, "libsofthsm2"),
+    ("softhsm2-util", "softhsm2"),
     ("openssl", "openssl"),
     // The bench runs in a network of its own.
     ("unshare", "util-linux"),
