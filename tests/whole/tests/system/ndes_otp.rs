@@ -128,7 +128,7 @@ fn enrol_with_strongswan(installation: &Installation, password: &str) {
         command.current_dir(&folder).args(arguments);
         command
     };
-    run(&mut pki(&["--scepca", "--url", &url, "--caout", "ca.pem", "--raout", "ra.pem"]).args([
+    run(pki(&["--scepca", "--url", &url, "--caout", "ca.pem", "--raout", "ra.pem"]).args([
         "--outform",
         "pem",
         "--force",
