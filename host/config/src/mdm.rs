@@ -81,6 +81,11 @@ pub struct PageSettings {
     /// challenges. A challenge without names vouches for no names.
     #[serde(default)]
     pub require_names: bool,
+    /// The profile's only verifier looks each device up and knows its names by itself, as `fleet` and
+    /// `workspace-one` do: a challenge without names then only shows that the device was sent. A
+    /// verifier that knows none approves none, whatever is written here.
+    #[serde(default)]
+    pub verifier_knows_names: bool,
 }
 
 /// How a page is encoded.

@@ -148,6 +148,7 @@ fn row_60_there_is_no_ntlm_to_switch_on() {
 fn row_02_a_page_without_names_needs_a_verifier_that_knows_them() {
     let (row, id_of_page, _) = the_problem("require-names = true\n", "");
     assert_eq!((row, id_of_page), (Some(2), "page-vouches-for-no-names"));
+    assert!(load(&[("require-names = true", "verifier-knows-names = true")]).is_ok());
     assert_eq!(id("profile = \"wifi\"\nrequire", "profile = \"wlan\"\nrequire"), "unknown-profile");
     for path in ["/challenge/wifi", "/event/x", "/", "certsrv", "/a?b", "/a/../b"] {
         assert_eq!(id("/certsrv/mscep_admin/", path), "bad-page-path", "{path}");

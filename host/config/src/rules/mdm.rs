@@ -174,7 +174,7 @@ impl Rules<'_> {
             .profile
             .get(&page.profile)
             .is_some_and(|profile| profile.verifiers.initial.len() < 2);
-        if alone && !page.require_names {
+        if alone && !page.require_names && !page.verifier_knows_names {
             self.add(
                 format!("{at}.profile"),
                 BadValue::new(
@@ -184,8 +184,9 @@ impl Rules<'_> {
                          and no other verifier of the profile `{}` does",
                         page.profile
                     ),
-                    "add a verifier that knows the devices' names, or set `require-names = true` and \
-                     have them sent as Params",
+                    "add a verifier that knows the devices' names, set `require-names = true` and have \
+                     them sent as Params, or, where the verifier looks each device up itself, \
+                     `verifier-knows-names = true`",
                 )
                 .of_row(2),
             );
