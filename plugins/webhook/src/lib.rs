@@ -15,8 +15,9 @@ mod settings;
 mod time;
 
 use countersign_sdk::{
-    Action, ActionResult, Context, Denial, DenialCode, Description, Event, Events, Host, HttpRequest, Outcome, Outcomes, Power, Problem,
-    Request, RequestKind, Retry, Verdict, Verifier, deny,
+    Action, ActionResult, Context, Denial, DenialCode, Description, Event, Events, Host,
+    HttpRequest, Outcome, Outcomes, Power, Problem, Request, RequestKind, Retry, Verdict, Verifier,
+    deny,
 };
 
 pub use settings::{Format, Settings, Vouch};

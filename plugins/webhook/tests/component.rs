@@ -35,8 +35,8 @@ fn the_component_imports_http_secrets_and_what_starting_needs() {
         let allowed = ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"];
         assert!(allowed.iter().any(|package| import.starts_with(package)), "{import}");
     }
-    let offered =
-        ["events", "outcomes", "verifier"].map(|name| format!("countersign:verifier/{name}@1.0.0-rc.2"));
+    let offered = ["events", "outcomes", "verifier"]
+        .map(|name| format!("countersign:verifier/{name}@1.0.0-rc.2"));
     assert_eq!(exports, BTreeSet::from(offered));
     assert!(component.len() < LARGEST, "{} bytes", component.len());
 }

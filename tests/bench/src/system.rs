@@ -20,7 +20,8 @@ use crate::proc;
 use crate::stations::Stations;
 
 /// A fuse that a bench does not blow.
-pub(crate) const FUSE: &str = "[sign.fuse]\nper-minute = 1000000\nper-hour = 1000000\nper-day = 1000000\n";
+pub(crate) const FUSE: &str =
+    "[sign.fuse]\nper-minute = 1000000\nper-hour = 1000000\nper-day = 1000000\n";
 
 /// Challenges issued at the same time; they share group commits.
 const AT_ONCE: usize = 64;

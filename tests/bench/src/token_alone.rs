@@ -46,8 +46,7 @@ pub(crate) fn measure(config: &Path) -> f64 {
     let [cep_at, rep_at, ea_at] = &places;
     let on = |place| tokens.pool(place).expect("its token is open").token();
     let ciphertext = encrypted(&certificate(cep));
-    let algorithm =
-        |pair| SignatureAlgorithm::preferred_for(certificate(pair).public_key().kind());
+    let algorithm = |pair| SignatureAlgorithm::preferred_for(certificate(pair).public_key().kind());
     let (rep_algorithm, ea_algorithm) = (algorithm(rep), algorithm(ea));
     let message = [0x5a; 512];
     let once = || {

@@ -62,8 +62,7 @@ pub(crate) async fn measure(algorithm: Algorithm, fleet: &mut Fleet, most: f64) 
     let (plain, hooked) = (meet(PROFILE).await, meet(HOOKED).await);
     let devices = challenges(&installation, asking.to_vec()).await;
     let without = side(&plain, fleet::prepare(devices, &plain), arriving).await;
-    let devices =
-        known.iter().map(|device| (device.clone(), open(&device.common_name))).collect();
+    let devices = known.iter().map(|device| (device.clone(), open(&device.common_name))).collect();
     let with = side(&hooked, fleet::prepare(devices, &hooked), arriving).await;
     installation.stop_all().await;
     let server = receiver.server();
