@@ -2,8 +2,10 @@
 //! tests, and runnable by hand.
 //!
 //! [`Server`] is the HTTPS server under all of them; [`Receiver`] is what stands at the other end of
-//! the plug-in `webhook`. Production code never links this crate. It panics where a test
-//! would.
+//! the plug-in `webhook`, [`JamfPro`] at that of `jamf-pro`, [`IntuneTenant`] at that of
+//! `intune`, [`UemConsole`], [`KandjiTenant`] and [`Fleet`] at those of `workspace-one`, `kandji` and
+//! `fleet`, [`DeviceApi`] at those of `rules`, `managed-renewal` and `signed-challenge`. Production
+//! code never links this crate. It panics where a test would.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,16 +16,23 @@
 
 mod client;
 mod device_api;
+mod fleet;
 mod identity;
 mod intune;
 mod jamf_pro;
+mod kandji;
+mod script;
 mod server;
 mod webhook;
+mod workspace_one;
 
 pub use client::{Answer, Client};
 pub use device_api::{DeviceApi, DeviceApiServer, TokenSigner};
+pub use fleet::{Fleet, FleetHost, FleetServer};
 pub use identity::Identity;
 pub use intune::{CODES as INTUNE_CODES, IntuneServer, IntuneTenant, Told, Trouble};
 pub use jamf_pro::{Form, JamfDevice, JamfPro, JamfServer};
+pub use kandji::{KandjiDevice, KandjiServer, KandjiTenant};
 pub use server::{Received, Reply, Server};
 pub use webhook::{KnownDevice, Notice, Receiver, WebhookReceiver};
+pub use workspace_one::{UemConsole, UemDevice, UemServer};

@@ -7,9 +7,11 @@ use crate::command::{Failed, cargo, is_there, read, run, say, target_folder};
 const WASM: &str = "wasm32-wasip2";
 
 /// The first-party plug-ins: package and the file that cargo makes of it.
-const PLUGINS: [&str; 9] = [
+const PLUGINS: [&str; 12] = [
+    "countersign-plugin-fleet",
     "countersign-plugin-intune",
     "countersign-plugin-jamf-pro",
+    "countersign-plugin-kandji",
     "countersign-plugin-managed-renewal",
     "countersign-plugin-ndes-otp",
     "countersign-plugin-one-time-password",
@@ -17,6 +19,7 @@ const PLUGINS: [&str; 9] = [
     "countersign-plugin-rules",
     "countersign-plugin-signed-challenge",
     "countersign-plugin-webhook",
+    "countersign-plugin-workspace-one",
 ];
 
 /// Everything that an installation is made of.

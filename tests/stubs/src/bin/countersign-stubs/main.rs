@@ -7,9 +7,12 @@
 )]
 
 mod device_api;
+mod fleet;
 mod intune;
 mod jamf_pro;
+mod kandji;
 mod webhook;
+mod workspace_one;
 
 use std::path::PathBuf;
 
@@ -30,9 +33,12 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Stub {
     DeviceApi(device_api::Arguments),
+    Fleet(fleet::Arguments),
     Intune(intune::Arguments),
     JamfPro(jamf_pro::Arguments),
+    Kandji(kandji::Arguments),
     Webhook(webhook::Arguments),
+    WorkspaceOne(workspace_one::Arguments),
 }
 
 /// Who the stub is over TLS; whoever speaks to it must trust the certificate.
@@ -56,9 +62,12 @@ impl Tls {
 async fn main() {
     match Arguments::parse().stub {
         Stub::DeviceApi(arguments) => device_api::run(arguments).await,
+        Stub::Fleet(arguments) => fleet::run(arguments).await,
         Stub::Intune(arguments) => intune::run(arguments).await,
         Stub::JamfPro(arguments) => jamf_pro::run(arguments).await,
+        Stub::Kandji(arguments) => kandji::run(arguments).await,
         Stub::Webhook(arguments) => webhook::run(arguments).await,
+        Stub::WorkspaceOne(arguments) => workspace_one::run(arguments).await,
     }
 }
 
