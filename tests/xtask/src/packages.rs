@@ -7,14 +7,19 @@ use crate::command::{Failed, is_there, read, run, say};
 /// A file that a package brings where programs are not looked for.
 const CURL_OF_STRONGSWAN: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
 
+/// The same, for certificates of elliptic curves.
+const OPENSSL_OF_STRONGSWAN: &str = "/usr/lib/ipsec/plugins/libstrongswan-openssl.so";
+
 /// SoftHSM2 as Debian places it.
 const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
 /// A program, or the path of another file, and the package that brings it.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 12] = [
     ("pki", "strongswan-pki"),
     // pki fetches over HTTP with this.
     (CURL_OF_STRONGSWAN, "libstrongswan-extra-plugins"),
+    // pki reads certificates of elliptic curves with this.
+    (OPENSSL_OF_STRONGSWAN, "libstrongswan-standard-plugins"),
     ("scepserver", "scep"),
     ("certmonger", "certmonger"),
     // certmonger speaks on a bus of its own.
