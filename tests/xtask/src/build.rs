@@ -56,11 +56,11 @@ const AS_DELIVERED: [&str; 6] = [
     "profile.dev.overflow-checks=true",
 ];
 
-/// Plug-ins and binaries for measuring. The next build of any other task puts the usual binaries into
-/// their place again.
+/// Plug-ins and binaries for measuring, with the module that tests put before a token. The next build
+/// of any other task puts the usual binaries into their place again.
 pub(crate) fn as_delivered() -> Result<(), Failed> {
     plugins()?;
-    run(cargo().args(["build", "--locked", "--workspace", "--bins"]).args(AS_DELIVERED))
+    run(cargo().args(["build", "--locked", "--workspace", "--bins", "--lib"]).args(AS_DELIVERED))
 }
 
 /// Binaries and tests, with the features that the tests choose.
